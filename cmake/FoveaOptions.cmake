@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# The options, and what a plain `cmake -S . -B build` gets.
+
+option(FOVEA_DEVELOPER "Warnings are errors" OFF)
+option(FOVEA_INSTALL "Install rules" ${PROJECT_IS_TOP_LEVEL})
+option(BUILD_SHARED_LIBS "Build fovea as a shared library" OFF)
+set(FOVEA_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
+option(FOVEA_FUZZ "Build tests/fuzz for libFuzzer (clang)" OFF)
+option(FOVEA_COVERAGE "Instrument for gcov" OFF)
+
+# A part of the repository besides the library. AUTO: on where fovea is the top-level project and
+# what the part needs is found, so that a consumer's add_subdirectory builds the library alone.
+macro(fovea_part name what)
+  set(FOVEA_BUILD_${name} AUTO CACHE STRING "Build ${what}: ON, OFF or AUTO")
+  if(FOVEA_BUILD_${name} STREQUAL AUTO)
+    set(FOVEA_BUILD_${name} ${PROJECT_IS_TOP_LEVEL})
+    set(needed QUIET)
+  else()
+    set(needed REQUIRED)
+  endif()
+  if(FOVEA_BUILD_${name})
+    foreach(package IN ITEMS ${ARGN})
+      find_package(${package} ${needed})
+      if(NOT ${package}_FOUND)
+        message(STATUS "fovea: no ${what}, because ${package} was not found")
+        set(FOVEA_BUILD_${name} OFF)
+      endif()
+    endforeach()
+  endif()
+endmacro()
+
+fovea_part(TESTS "tests" GTest)
+fovea_part(CLI "command line tool" CLI11 fmt nlohmann_json PNG)
+fovea_part(BENCH "C interface for benchmarks")
+fovea_part(EXAMPLES "examples")
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+  endif()
+  find_program(FOVEA_CCACHE ccache)
+  mark_as_advanced(FOVEA_CCACHE)
+  if(FOVEA_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${FOVEA_CCACHE})
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+endif()

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Everything: include this one.
+#include <fovea/attention.h>
+#include <fovea/block_mask.h>
+#include <fovea/dtype.h>
+#include <fovea/error.h>
+#include <fovea/executor.h>
+#include <fovea/program.h>
+#include <fovea/random.h>
+#include <fovea/tensor.h>
+#include <fovea/value.h>
+#include <fovea/version.h>

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+/// The table of environment variables. Nothing else in the library reads the environment.
+namespace fovea::core {
+
+/// FOVEA_NUM_THREADS: threads of the default pool; default: the processors of this process.
+int num_threads();
+/// FOVEA_ISA: the instruction set to use; empty: the best that the machine has.
+std::string isa();
+/// FOVEA_CHECK: whether captured indices are checked at every visible element before a run.
+bool check();
+
+}  // namespace fovea::core
