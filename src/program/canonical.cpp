@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program/canonical.h"
+
+#include <span>
+#include <string>
+#include <utility>
+
+#include "core/fail.h"
+#include "program/print.h"
+
+namespace fovea::program {
+
+namespace {
+
+// The nodes under `root`, each after its operands. Iterative: graphs may be deep.
+std::vector<NodeId> walk(const Graph& graph, NodeId root) {
+  struct Frame {
+    NodeId id;
+    int32_t next;
+  };
+  std::vector<NodeId> order;
+  std::vector<bool> seen(graph.nodes.size(), false);
+  std::vector<Frame> stack{{root, 0}};
+  seen[static_cast<std::size_t>(root)] = true;
+  while (!stack.empty()) {
+    Frame& top = stack.back();
+    if (top.next == graph[top.id].count) {
+      order.push_back(top.id);
+      stack.pop_back();
+      continue;
+    }
+    const NodeId arg = graph.args(top.id)[static_cast<std::size_t>(top.next++)];
+    if (seen[static_cast<std::size_t>(arg)]) continue;
+    seen[static_cast<std::size_t>(arg)] = true;
+    stack.push_back({arg, 0});
+  }
+  return order;
+}
+
+// The new slot of `slot`, given out in the order of asking.
+class Renumbering {
+ public:
+  Renumbering(std::size_t size, std::vector<int32_t>& originals)
+      : slots_(size, -1), originals_(originals) {}
+  int32_t operator()(int32_t slot) {
+    int32_t& renumbered = slots_[static_cast<std::size_t>(slot)];
+    if (renumbered < 0) {
+      renumbered = static_cast<int32_t>(originals_.size());
+      originals_.push_back(slot);
+    }
+    return renumbered;
+  }
+
+ private:
+  std::vector<int32_t> slots_;
+  std::vector<int32_t>& originals_;
+};
+
+}  // namespace
+
+Canonical canonicalize(const Graph& graph, NodeId root, ModKind kind) {
+  const std::vector<NodeId> order = walk(graph, root);
+  if (order.size() > static_cast<std::size_t>(kMaxNodes)) {
+    core::fail_argument("trace", "size of the program",
+                        "at most " + std::to_string(kMaxNodes) + " nodes",
+                        std::to_string(order.size()));
+  }
+  Canonical result;
+  auto canonical = std::make_shared<Graph>();
+  canonical->kind = kind;
+  canonical->nodes.reserve(order.size());
+  std::vector<NodeId> renumbered(graph.nodes.size(), -1);
+  Renumbering param_slot(graph.params.size(), result.params);
+  Renumbering capture_slot(graph.captures.size(), result.captures);
+  for (const NodeId id : order) {
+    Node node = graph[id];
+    const auto args = graph.args(id);
+    node.first = static_cast<int32_t>(canonical->operands.size());
+    for (const NodeId arg : args) {
+      canonical->operands.push_back(renumbered[static_cast<std::size_t>(arg)]);
+    }
+    if (node.op == Op::param) node.slot = param_slot(node.slot);
+    if (node.op == Op::gather) node.slot = capture_slot(node.slot);
+    renumbered[static_cast<std::size_t>(id)] = canonical->size();
+    canonical->nodes.push_back(node);
+  }
+  for (const int32_t slot : result.params) {
+    canonical->params.push_back(graph.params[static_cast<std::size_t>(slot)]);
+  }
+  for (const int32_t slot : result.captures) {
+    canonical->captures.push_back(graph.captures[static_cast<std::size_t>(slot)]);
+  }
+  canonical->root = canonical->size() - 1;
+  canonical->text = print(*canonical);
+  canonical->hash = hash_text(canonical->text);
+  result.graph = std::move(canonical);
+  return result;
+}
+
+}  // namespace fovea::program

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <fovea/value.h>
+#include "core/fail.h"
+#include "program/builder.h"
+#include "program/fold.h"
+
+namespace fovea {
+
+using program::Builder;
+using program::Op;
+
+namespace {
+
+Value make(Op op, std::initializer_list<const Value*> operands) {
+  Builder& builder = Builder::current();
+  std::array<program::NodeId, 3> ids{};
+  std::size_t count = 0;
+  for (const Value* operand : operands) ids[count++] = builder.unwrap(*operand);
+  return builder.wrap(builder.make(op, std::span(ids.data(), count)));
+}
+
+Value make_literal(const Literal& literal) {
+  Builder& builder = Builder::current();
+  return builder.wrap(builder.literal(literal));
+}
+
+bool is_integral(const Value& value) { return value.type() != ScalarType::f32; }
+
+}  // namespace
+
+Value Value::from_bool(bool literal) { return make_literal(program::make_bool(literal)); }
+Value Value::from_int(int64_t literal) { return make_literal(program::make_int(literal)); }
+Value Value::from_float(double literal) { return make_literal(program::make_float(literal)); }
+
+Value Value::from_unsigned(uint64_t literal) {
+  constexpr auto kLimit = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  if (literal > kLimit) {
+    core::fail_argument("trace", "integer literal", "at most " + std::to_string(kLimit),
+                        std::to_string(literal));
+  }
+  return from_int(static_cast<int64_t>(literal));
+}
+
+ScalarType Value::type() const {
+  Builder& builder = Builder::current();
+  return builder.type(builder.unwrap(*this));
+}
+
+Value Value::operator[](const Value& index) const {
+  Builder& builder = Builder::current();
+  return builder.wrap(builder.index(builder.unwrap(*this), builder.unwrap(index)));
+}
+
+Value operator+(const Value& a, const Value& b) { return make(Op::add, {&a, &b}); }
+Value operator-(const Value& a, const Value& b) { return make(Op::sub, {&a, &b}); }
+Value operator*(const Value& a, const Value& b) { return make(Op::mul, {&a, &b}); }
+Value operator/(const Value& a, const Value& b) {
+  return make(is_integral(a) && is_integral(b) ? Op::floor_div : Op::div, {&a, &b});
+}
+Value operator%(const Value& a, const Value& b) { return make(Op::mod, {&a, &b}); }
+Value operator-(const Value& a) { return make(Op::neg, {&a}); }
+Value operator+(const Value& a) { return a; }
+
+Value operator==(const Value& a, const Value& b) { return make(Op::eq, {&a, &b}); }
+Value operator!=(const Value& a, const Value& b) { return make(Op::ne, {&a, &b}); }
+Value operator<(const Value& a, const Value& b) { return make(Op::lt, {&a, &b}); }
+Value operator<=(const Value& a, const Value& b) { return make(Op::le, {&a, &b}); }
+Value operator>(const Value& a, const Value& b) { return make(Op::lt, {&b, &a}); }
+Value operator>=(const Value& a, const Value& b) { return make(Op::le, {&b, &a}); }
+Value operator&&(const Value& a, const Value& b) { return make(Op::logical_and, {&a, &b}); }
+Value operator||(const Value& a, const Value& b) { return make(Op::logical_or, {&a, &b}); }
+Value operator!(const Value& a) { return make(Op::logical_not, {&a}); }
+
+Value operator&(const Value& a, const Value& b) { return make(Op::bit_and, {&a, &b}); }
+Value operator|(const Value& a, const Value& b) { return make(Op::bit_or, {&a, &b}); }
+Value operator^(const Value& a, const Value& b) { return make(Op::bit_xor, {&a, &b}); }
+Value operator~(const Value& a) {
+  return make(a.type() == ScalarType::boolean ? Op::logical_not : Op::bit_not, {&a});
+}
+Value operator<<(const Value& a, const Value& count) { return make(Op::shift_left, {&a, &count}); }
+Value operator>>(const Value& a, const Value& count) { return make(Op::shift_right, {&a, &count}); }
+
+Value where(const Value& condition, const Value& a, const Value& b) {
+  return make(Op::where, {&condition, &a, &b});
+}
+Value min(const Value& a, const Value& b) { return make(Op::min, {&a, &b}); }
+Value max(const Value& a, const Value& b) { return make(Op::max, {&a, &b}); }
+Value clamp(const Value& x, const Value& low, const Value& high) { return min(max(x, low), high); }
+Value abs(const Value& x) { return make(Op::abs, {&x}); }
+Value exp(const Value& x) { return make(Op::exp, {&x}); }
+Value exp2(const Value& x) { return make(Op::exp2, {&x}); }
+Value log(const Value& x) { return make(Op::log, {&x}); }
+Value log2(const Value& x) { return make(Op::log2, {&x}); }
+Value tanh(const Value& x) { return make(Op::tanh, {&x}); }
+Value sigmoid(const Value& x) { return make(Op::sigmoid, {&x}); }
+Value sqrt(const Value& x) { return make(Op::sqrt, {&x}); }
+Value rsqrt(const Value& x) { return make(Op::rsqrt, {&x}); }
+Value sin(const Value& x) { return make(Op::sin, {&x}); }
+Value cos(const Value& x) { return make(Op::cos, {&x}); }
+Value erf(const Value& x) { return make(Op::erf, {&x}); }
+Value floor(const Value& x) { return make(Op::floor, {&x}); }
+Value ceil(const Value& x) { return make(Op::ceil, {&x}); }
+Value trunc(const Value& x) { return make(Op::trunc, {&x}); }
+Value round(const Value& x) { return make(Op::round, {&x}); }
+Value pow(const Value& base, const Value& exponent) { return make(Op::pow, {&base, &exponent}); }
+Value to_float(const Value& x) { return make(Op::to_f32, {&x}); }
+Value to_int(const Value& x) { return make(Op::to_i32, {&x}); }
+Value to_bool(const Value& x) { return make(Op::to_bool, {&x}); }
+
+Value Capture::operator[](const Value& index) const { return at(&index, 1); }
+Capture::operator Value() const { return at(nullptr, 0); }
+
+Value Capture::at(const Value* indices, int count) const {
+  Builder& builder = Builder::current();
+  std::vector<program::NodeId> ids;
+  ids.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) ids.push_back(builder.unwrap(indices[i]));
+  return builder.wrap(builder.gather(builder.capture(tensor_), ids));
+}
+
+}  // namespace fovea
