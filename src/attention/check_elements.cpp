@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attention/check_elements.h"
+
+#include "program/interpret.h"
+
+namespace fovea::attention {
+
+void check_elements(const Problem& problem, Executor& executor) {
+  if (problem.score_mod.captures().empty() && problem.mask_mod.captures().empty()) return;
+  executor.parallel(problem.batch * problem.q_heads * problem.q_len, [&](int64_t row, int) {
+    program::Inputs at;
+    at.q = row % problem.q_len;
+    at.h = row / problem.q_len % problem.q_heads;
+    at.b = row / problem.q_len / problem.q_heads;
+    for (at.kv = 0; at.kv < problem.kv_len; ++at.kv) {
+      if (problem.mask_mod && program::interpret(problem.mask_mod, at).i == 0) continue;
+      if (problem.score_mod) program::interpret(problem.score_mod, at);
+    }
+  });
+}
+
+}  // namespace fovea::attention

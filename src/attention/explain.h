@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "attention/dispatch.h"
+
+namespace fovea::attention {
+
+/// The text of fovea::explain.
+std::string explain(const Problem& problem, const Choice& choice, const BackendRegistry& backends,
+                    const Executor& executor);
+
+}  // namespace fovea::attention

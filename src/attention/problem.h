@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fovea/attention.h>
+
+/// One attention call, checked: what every backend receives.
+namespace fovea::attention {
+
+struct Problem {
+  TensorView query, key, value, out;
+  std::optional<TensorView> lse;
+  Program score_mod;      // empty if none; simplified by the time a backend sees it
+  BlockMask block_mask;   // empty if none
+  Program mask_mod;       // the block mask's program, simplified likewise
+  bool needs_64_bits = false;  // some integer of the programs may leave 32 bits
+  double scale = 1;
+  int64_t batch = 0, q_heads = 0, kv_heads = 0, q_len = 0, kv_len = 0, head_dim = 0, value_dim = 0;
+  int64_t group() const { return kv_heads == 0 ? 1 : q_heads / kv_heads; }
+};
+
+/// Checks every rule of flex_attention, in the documented order, and fills a Problem. `where` is the name
+/// of the public function, for messages.
+Problem validate(const char* where, const TensorView& query, const TensorView& key,
+                 const TensorView& value, const TensorView& out, const FlexOptions& options);
+
+/// Whether a backend can take a problem; if not, every reason, a sentence each.
+struct Support {
+  std::vector<std::string> reasons;
+  bool ok() const { return reasons.empty(); }
+};
+
+}  // namespace fovea::attention
