@@ -42,6 +42,8 @@ function(fovea_compile target)
       -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wswitch-enum
       # GCC 12 sees overlapping copies in "text" + std::string (its bug 105651).
       $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
+      # Functions that take wide vectors are inlined, always; see src/cpu/simd.h.
+      -Wno-psabi
       $<$<BOOL:${FOVEA_DEVELOPER}>:-Werror>)
   endif()
 endfunction()

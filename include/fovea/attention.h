@@ -79,12 +79,6 @@ struct BackendInfo {
 };
 FOVEA_API std::vector<BackendInfo> backends();
 
-/// One line for each environment variable that fovea reads: name, value in force, default, meaning.
-struct ConfigEntry {
-  std::string name, value, default_value, meaning;
-};
-FOVEA_API std::vector<ConfigEntry> config();
-
 /// Multiply-adds per second of a plain loop on `threads` threads, as FLOP/s, with the instruction
 /// set in force: the ceiling that benchmarks divide by. Takes about 0.2 s.
 FOVEA_API double measure_fma_peak(int threads);

@@ -4,9 +4,11 @@
 /// Everything: include this one.
 #include <fovea/attention.h>
 #include <fovea/block_mask.h>
+#include <fovea/config.h>
 #include <fovea/dtype.h>
 #include <fovea/error.h>
 #include <fovea/executor.h>
+#include <fovea/hash.h>
 #include <fovea/program.h>
 #include <fovea/random.h>
 #include <fovea/tensor.h>

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <fovea/export.h>
+#include <fovea/hash.h>
 #include <fovea/tensor.h>
 #include <fovea/value.h>
 
@@ -23,14 +24,6 @@ enum class ModKind : uint8_t {
   score,  ///< (score, b, h, q, kv) -> new score, f32
   mask,   ///< (b, h, q, kv) -> may q attend to kv, bool
 };
-
-/// 128 bits over a program's structure: equal structure, equal hash.
-struct Hash128 {
-  uint64_t low = 0;
-  uint64_t high = 0;
-  friend bool operator==(const Hash128&, const Hash128&) = default;
-};
-FOVEA_API std::string to_string(const Hash128& hash);  ///< 32 hexadecimal digits
 
 /// A number that a program takes at run time. Every literal of a mod becomes one, except those that
 /// shape the code: divisors, moduli, shift counts, exponents, infinities, NaN, true and false.

@@ -13,9 +13,9 @@ struct Bounds::State {
 };
 
 Bounds::Bounds(const Program& program)
-    : Bounds(std::make_unique<State>(State{
-          IntervalProgram(program, std::make_shared<RangeTables>(program.captures()), {}),
-          program.graph().root})) {}
+    : Bounds(std::make_unique<State>(
+          State{IntervalProgram(program, std::make_shared<RangeTables>(program.captures()), {}),
+                program.graph().root})) {}
 
 Bounds::Bounds(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Bounds::~Bounds() = default;

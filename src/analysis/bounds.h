@@ -48,9 +48,9 @@ class Bounds {
   Bounds(Bounds&&) noexcept;
   Bounds clone() const;
 
-  const Interval& at(const Box& box);                  // of the root
-  const Interval& node(program::NodeId id) const;      // after at()
-  Verdict verdict(const Box& box);                     // of a mask
+  const Interval& at(const Box& box);              // of the root
+  const Interval& node(program::NodeId id) const;  // after at()
+  Verdict verdict(const Box& box);                 // of a mask
 
   /// After at(): the axes on which the root may still depend inside the box. Along the others it is
   /// constant, and with none left one element tells the value in the whole box.
@@ -67,8 +67,8 @@ class Bounds {
 
 /// What bounds over the whole index space (B, H, Lq, Lk) say about a program before it runs.
 struct RangeCheck {
-  bool needs_64_bits = false;            // some integer node may leave 32 bits
-  std::vector<bool> may_leave_range;     // one a node: a gather with an index not proven inside
+  bool needs_64_bits = false;         // some integer node may leave 32 bits
+  std::vector<bool> may_leave_range;  // one a node: a gather with an index not proven inside
 };
 /// InvalidArgument, prefixed `[where]`, if the result depends for every element of the box on an index
 /// that is outside its tensor (a proven error): names the index, the captured tensor and the range. Cheap

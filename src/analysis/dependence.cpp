@@ -60,9 +60,7 @@ class Analysis {
   void visit_input(NodeId id, program::Input input) {
     Dependence& d = of(id);
     switch (input) {
-      case program::Input::score:
-        d = {.score = true, .shape = ShapeClass::tile};
-        break;
+      case program::Input::score: d = {.score = true, .shape = ShapeClass::tile}; break;
       case program::Input::b:
         d.b = true;
         form(id) = {.known = true};
@@ -100,8 +98,8 @@ class Analysis {
   bool is_integer(NodeId id) const { return graph_[id].type == ScalarType::i32; }
 
   bool is_integer_comparison(const Node& node, std::span<const NodeId> args) const {
-    const bool compares = node.op == Op::eq || node.op == Op::ne || node.op == Op::lt ||
-                          node.op == Op::le;
+    const bool compares =
+        node.op == Op::eq || node.op == Op::ne || node.op == Op::lt || node.op == Op::le;
     return compares && is_integer(args[0]) && is_integer(args[1]);
   }
 

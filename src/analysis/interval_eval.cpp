@@ -124,14 +124,13 @@ void IntervalProgram::eval_bits(const Step& step) {
 }
 
 bool IntervalProgram::may_match(const Step& step) const {
-  const ValueSet& a = sets_[static_cast<std::size_t>(step.a)];
-  const ValueSet& b = sets_[static_cast<std::size_t>(step.b)];
-  return (a.bits & b.bits) != 0;
+  return sets_[static_cast<std::size_t>(step.a)].set.intersects(
+      sets_[static_cast<std::size_t>(step.b)].set);
 }
 
 // Without the element values.
 void IntervalProgram::gather_unknown(const Step& step) {
-  if (!sets_.empty()) sets_[static_cast<std::size_t>(step.out)].bits = ValueSet::kAny;
+  if (!sets_.empty()) sets_[static_cast<std::size_t>(step.out)].set = ValueSet::any();
   if (step.float_result) return set(step.out, interval::kAnyFloat);
   constexpr auto range = [](int64_t lo, int64_t hi) { return IntRange{lo, hi}; };
   switch (program_.captures()[static_cast<std::size_t>(step.slot)].dtype) {
@@ -174,12 +173,12 @@ void IntervalProgram::eval_gather(const Step& step) {
   const bool wants_set = !sets_.empty() && sets_[static_cast<std::size_t>(step.out)].wanted;
   if (first == last) {
     const int64_t value = load_int(tensor, offset);
-    if (wants_set) sets_[static_cast<std::size_t>(step.out)].bits = ValueSet::bit_of(value);
+    if (wants_set) sets_[static_cast<std::size_t>(step.out)].set = ValueSet::of(value);
     return set(step.out, interval::bounded(value, value));
   }
   if (contents == Contents::scan) return set(step.out, scan_ints(tensor, first, last));
   const IntSummary summary = tables_->ints(step.slot).query(first, last);
-  if (wants_set) sets_[static_cast<std::size_t>(step.out)].bits = summary.set;
+  if (wants_set) sets_[static_cast<std::size_t>(step.out)].set = summary.set;
   set(step.out, summary.range());
 }
 

@@ -43,8 +43,8 @@ inline FloatRange checked(double lo, double hi, bool nan) noexcept {
 inline FloatRange neg(FloatRange a) noexcept { return {-a.hi, -a.lo, a.nan}; }
 
 inline FloatRange add(FloatRange a, FloatRange b) noexcept {
-  const bool cancels = (a.hi == kInfinity && b.lo == -kInfinity) ||
-                       (a.lo == -kInfinity && b.hi == kInfinity);
+  const bool cancels =
+      (a.hi == kInfinity && b.lo == -kInfinity) || (a.lo == -kInfinity && b.hi == kInfinity);
   return checked(a.lo + b.lo, a.hi + b.hi, a.nan || b.nan || cancels);
 }
 inline FloatRange sub(FloatRange a, FloatRange b) noexcept { return add(a, neg(b)); }
@@ -58,8 +58,7 @@ inline FloatRange corners(double p, double q, double r, double s, bool nan) noex
 }
 
 inline FloatRange mul(FloatRange a, FloatRange b) noexcept {
-  const bool undefined =
-      (has_zero(a) && has_infinity(b)) || (has_infinity(a) && has_zero(b));
+  const bool undefined = (has_zero(a) && has_infinity(b)) || (has_infinity(a) && has_zero(b));
   return corners(a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi, a.nan || b.nan || undefined);
 }
 

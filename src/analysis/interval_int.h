@@ -75,7 +75,8 @@ inline IntRange mul(IntRange a, IntRange b) noexcept {
   const int64_t q = saturating_mul(a.lo, b.hi);
   const int64_t r = saturating_mul(a.hi, b.lo);
   const int64_t s = saturating_mul(a.hi, b.hi);
-  return bounded(std::min(std::min(p, q), std::min(r, s)), std::max(std::max(p, q), std::max(r, s)));
+  return bounded(std::min(std::min(p, q), std::min(r, s)),
+                 std::max(std::max(p, q), std::max(r, s)));
 }
 
 inline IntRange min(IntRange a, IntRange b) noexcept {

@@ -58,7 +58,8 @@ void IntervalProgram::compile() {
     }
   }
   order();
-  if (std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return is_bit_rule(s.rule); })) {
+  if (std::any_of(steps_.begin(), steps_.end(),
+                  [](const Step& s) { return is_bit_rule(s.rule); })) {
     bits_.resize(n);
   }
   forms_.clear();
@@ -274,8 +275,8 @@ void IntervalProgram::order() {
 }
 
 void IntervalProgram::run(const Box& box) {
-  const bool heads = fresh_ || box.b0 != box_.b0 || box.b1 != box_.b1 || box.h0 != box_.h0 ||
-                     box.h1 != box_.h1;
+  const bool heads =
+      fresh_ || box.b0 != box_.b0 || box.b1 != box_.b1 || box.h0 != box_.h0 || box.h1 != box_.h1;
   const bool rows = heads || box.q0 != box_.q0 || box.q1 != box_.q1;
   const bool columns = heads || box.kv0 != box_.kv0 || box.kv1 != box_.kv1;
   box_ = box;
@@ -314,15 +315,16 @@ Axes IntervalProgram::open_axes(NodeId id) {
   return open;
 }
 
-Axes IntervalProgram::narrow_axes(NodeId id) {
+Axes IntervalProgram::narrow_axes(NodeId id, int depth) {
   const int32_t index = step_of_node_[static_cast<std::size_t>(id)];
   if (index < 0) return 0;
   const Step& step = steps_[static_cast<std::size_t>(index)];
-  if (step.op == Op::logical_not) return narrow_axes(step.a);
-  if (step.op != Op::logical_and && step.op != Op::logical_or) return open_axes(id);
+  const bool joins = step.op == Op::logical_and || step.op == Op::logical_or;
+  if (depth == 0 || (!joins && step.op != Op::logical_not)) return open_axes(id);
   if (ints(id).is_point()) return 0;
-  const Axes a = narrow_axes(step.a);
-  const Axes b = narrow_axes(step.b);
+  const Axes a = narrow_axes(step.a, depth - 1);
+  if (!joins || std::has_single_bit(a)) return a;
+  const Axes b = narrow_axes(step.b, depth - 1);
   if (a == 0 || b == 0) return a | b;
   return std::popcount(a) <= std::popcount(b) ? a : b;
 }

@@ -32,8 +32,9 @@ class IntervalProgram {
 
   /// After run(): the axes that the node may still depend on inside the box.
   Axes open_axes(program::NodeId id);
-  /// Those of the undecided condition below that is open on the fewest.
-  Axes narrow_axes(program::NodeId id);
+  /// Those of the undecided condition, at most `depth` ands, ors and nots below, that is open on the
+  /// fewest.
+  Axes narrow_axes(program::NodeId id, int depth = 6);
 
  private:
   /// What a step does: an operation for one type of operands, or a cheaper special case.
@@ -53,13 +54,18 @@ class IntervalProgram {
     Rule rule = Rule::floating;
     program::Op op = program::Op::input;
     bool float_result = false;
-    Axes axes = 0;                 // that the step reads
+    Axes axes = 0;  // that the step reads
     program::NodeId out = -1;
     program::NodeId a = -1, b = -1, c = -1;
     int32_t first = 0, count = 0;  // linear: terms; gather: indices
     int32_t slot = 0;              // gather: of the capture
     int64_t number = 0;            // linear: the constant; gather: can it be read here?; else a
                                    // constant operand or its bit count
+  };
+
+  struct Values {
+    ValueSet set;
+    bool wanted = false;
   };
 
   void compile();
@@ -110,8 +116,8 @@ class IntervalProgram {
   std::shared_ptr<RangeTables> tables_;
   std::vector<Contents> contents_;
   std::vector<Interval> values_;
-  std::vector<ValueSet> sets_;           // of gathers in a match rule; else empty
-  std::vector<KnownBits> bits_;          // of the results of bit rules; empty without any
+  std::vector<Values> sets_;     // of gathers in a match rule; else empty
+  std::vector<KnownBits> bits_;  // of the results of bit rules; empty without any
   std::vector<Step> steps_;
   std::vector<int32_t> step_of_node_;    // -1: a constant
   std::vector<Axes> read_;               // that a node depends on, whatever the box

@@ -11,7 +11,7 @@
 namespace fovea::analysis {
 
 struct KnownBits {
-  int64_t value = 0;    // the known bits; 0 where unknown
+  int64_t value = 0;  // the known bits; 0 where unknown
   int64_t unknown = -1;
 
   int64_t possible() const noexcept { return value | unknown; }

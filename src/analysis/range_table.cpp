@@ -37,7 +37,9 @@ void for_each_run(const TensorView& tensor, int64_t first, int64_t last, F&& bod
 }
 
 IntSummary merge(const IntSummary& a, const IntSummary& b) {
-  return {std::min(a.lo, b.lo), std::max(a.hi, b.hi), a.set | b.set};
+  IntSummary both{std::min(a.lo, b.lo), std::max(a.hi, b.hi), a.set};
+  both.set.add(b.set);
+  return both;
 }
 FloatRange merge(FloatRange a, FloatRange b) { return interval::hull(a, b); }
 
@@ -61,14 +63,16 @@ void widen_range(const T* p, int64_t stride, int64_t count, T& lo, T& hi) {
 }
 
 void scan_into(const TensorView& tensor, int64_t first, int64_t last, IntSummary& summary) {
-  summary = {.lo = kUnbounded, .hi = -kUnbounded, .set = 0};
+  summary = {.lo = kUnbounded, .hi = -kUnbounded, .set = {}};
   program::with_elements(tensor, [&](const auto* data) {
     using T = std::remove_cvref_t<decltype(*data)>;
     for_each_run(tensor, first, last, [&](int64_t offset, int64_t stride, int64_t count) {
       if constexpr (!kIsFloat<T>) {
         for (int64_t i = 0; i < count; ++i) {
           const auto value = static_cast<int64_t>(program::widen(data[offset + i * stride]));
-          summary = merge(summary, {value, value, ValueSet::bit_of(value)});
+          summary.lo = std::min(summary.lo, value);
+          summary.hi = std::max(summary.hi, value);
+          summary.set.add(value);
         }
       }
     });

@@ -9,6 +9,7 @@
 #include <fovea/tensor.h>
 #include "analysis/interval_float.h"
 #include "analysis/interval_int.h"
+#include "analysis/value_set.h"
 
 /// Ranges of the elements of captured tensors. Positions count elements in row-major order, whatever
 /// the strides: an interval of positions covers any box of indices whose leading ones are points, and
@@ -23,20 +24,10 @@ double load_float(const TensorView& tensor, int64_t offset);  // floating
 IntRange scan_ints(const TensorView& tensor, int64_t first, int64_t last);
 FloatRange scan_floats(const TensorView& tensor, int64_t first, int64_t last);
 
-/// A set of integers, as a hash of each in 64 bits: two sets without a common bit are disjoint.
-struct ValueSet {
-  static constexpr uint64_t kAny = ~uint64_t{0};
-  static uint64_t bit_of(int64_t value) noexcept {
-    return uint64_t{1} << ((static_cast<uint64_t>(value) * 0x9e3779b97f4a7c15U) >> 58);
-  }
-  uint64_t bits = kAny;
-  bool wanted = false;
-};
-
 /// What is known of a piece of an integer tensor.
 struct IntSummary {
   int64_t lo = 0, hi = 0;
-  uint64_t set = 0;
+  ValueSet set;
   IntRange range() const noexcept { return {lo, hi}; }
 };
 

@@ -9,7 +9,7 @@
 #include <sched.h>
 #endif
 
-#include <fovea/attention.h>
+#include <fovea/config.h>
 #include "core/fail.h"
 
 namespace fovea {

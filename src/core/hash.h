@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include <fovea/program.h>
+#include <fovea/hash.h>
 
 /// A 128-bit content hash for cache keys: stable across machines and builds, not cryptographic.
 namespace fovea::core {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fovea/block_mask.h>
-
 #include <string>
 
+#include <fovea/block_mask.h>
 #include <fovea/error.h>
 #include "mask/block_mask_data.h"
 
@@ -32,15 +31,17 @@ namespace {
 
 const BlockMask::Data& checked(const std::shared_ptr<const BlockMask::Data>& data) {
   if (!data) {
-    throw InvalidArgument("[BlockMask] mask must not be empty: expected one made by create_block_mask, "
-                          "got a default-constructed one");
+    throw InvalidArgument(
+        "[BlockMask] mask must not be empty: expected one made by create_block_mask, "
+        "got a default-constructed one");
   }
   return *data;
 }
 
 [[noreturn]] void fail_index(const char* name, int64_t size, int64_t got) {
-  throw InvalidArgument(std::string("[BlockMask] ") + name + " index must be inside the mask: expected 0 <= " +
-                        name + " < " + std::to_string(size) + ", got " + std::to_string(got));
+  throw InvalidArgument(std::string("[BlockMask] ") + name +
+                        " index must be inside the mask: expected 0 <= " + name + " < " +
+                        std::to_string(size) + ", got " + std::to_string(got));
 }
 
 void check_index(const char* name, int64_t size, int64_t index) {
@@ -103,7 +104,8 @@ double BlockMask::sparsity() const {
 
 int64_t BlockMask::memory_bytes() const {
   const Data& data = checked(data_);
-  int64_t bytes = static_cast<int64_t>(sizeof(Data) + data.planes.capacity() * sizeof(data.planes[0]));
+  int64_t bytes =
+      static_cast<int64_t>(sizeof(Data) + data.planes.capacity() * sizeof(data.planes[0]));
   for (const auto& plane : data.planes) {
     bytes += static_cast<int64_t>(sizeof(mask::Plane)) + plane->memory_bytes();
   }

@@ -13,7 +13,9 @@ namespace {
 class CellRow {
  public:
   CellRow(int64_t columns, int64_t blocks_per_cell)
-      : columns_(columns), step_(blocks_per_cell), cover_(static_cast<std::size_t>((columns + step_ - 1) / step_)) {}
+      : columns_(columns),
+        step_(blocks_per_cell),
+        cover_(static_cast<std::size_t>((columns + step_ - 1) / step_)) {}
 
   void add(std::span<const BlockRun> runs, int64_t weight) {
     for (const BlockRun& run : runs) {
@@ -43,11 +45,13 @@ class CellRow {
 
 }  // namespace
 
-std::string BlockMask::to_string(int64_t b, int64_t h, int64_t max_rows, int64_t max_columns) const {
+std::string BlockMask::to_string(int64_t b, int64_t h, int64_t max_rows,
+                                 int64_t max_columns) const {
   if (max_rows < 1 || max_columns < 1) {
-    throw InvalidArgument("[BlockMask] picture must have a row and a column: expected max_rows >= 1 and "
-                          "max_columns >= 1, got " +
-                          std::to_string(max_rows) + " and " + std::to_string(max_columns));
+    throw InvalidArgument(
+        "[BlockMask] picture must have a row and a column: expected max_rows >= 1 and "
+        "max_columns >= 1, got " +
+        std::to_string(max_rows) + " and " + std::to_string(max_columns));
   }
   const int64_t row_step = std::max<int64_t>(1, (rows() + max_rows - 1) / max_rows);
   const int64_t column_step = std::max<int64_t>(1, (columns() + max_columns - 1) / max_columns);

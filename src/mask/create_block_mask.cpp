@@ -6,7 +6,6 @@
 
 #include <fovea/block_mask.h>
 #include <fovea/executor.h>
-
 #include "analysis/bounds.h"
 #include "analysis/dependence.h"
 #include "core/fail.h"

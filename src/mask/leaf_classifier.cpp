@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 
 #include "program/graph.h"
@@ -18,14 +19,20 @@ using analysis::Verdict;
 namespace {
 
 constexpr Axes kBoth = kAxisQ | kAxisKv;
-constexpr int64_t kChunk = 256;              // elements between two looks at what was seen
-constexpr int64_t kSmallBox = 64;            // elements that are evaluated rather than split
-constexpr int kRefineBudget = 64;            // boxes, before a block is evaluated row by row
+constexpr int64_t kChunk = 256;           // elements between two looks at what was seen
+constexpr int64_t kSmallBox = 64;         // elements that are evaluated rather than split
+constexpr int64_t kRefineBudget = 64;     // boxes, before a block is evaluated row by row
+constexpr int64_t kElementsPerCut = 256;  // large blocks may take more
 constexpr std::size_t kMaxPlaces = 6;
 constexpr int64_t kMaxMemo = int64_t{1} << 24;
 
 int64_t height_of(const Box& box) { return box.q1 - box.q0 + 1; }
 int64_t width_of(const Box& box) { return box.kv1 - box.kv0 + 1; }
+int64_t area_of(const Box& box) {
+  int64_t area = 0;
+  const bool overflows = __builtin_mul_overflow(height_of(box), width_of(box), &area);
+  return overflows ? std::numeric_limits<int64_t>::max() : area;
+}
 
 // The same mask with the roles of q and kv exchanged: its rows are this one's columns.
 Program exchange_axes(const Program& program) {
@@ -68,7 +75,7 @@ int64_t LeafClassifier::evaluations() const noexcept {
 Verdict LeafClassifier::classify_strip(const Box& box, Axes open) {
   ++leaves_;
   Seen seen;
-  evaluate(box, open, box, seen);
+  evaluate(box, open, seen);
   return seen.verdict();
 }
 
@@ -79,9 +86,14 @@ Verdict LeafClassifier::classify_block(const Box& box) {
   if (probe(box, seen)) return Verdict::mixed;
   const Verdict verdict = bounds_.verdict(box);  // again, for the axes
   if (verdict != Verdict::mixed) return verdict;
-  int budget = kRefineBudget;
-  if (refine(box, openness(), box, budget, seen)) return seen.verdict();
-  for (int64_t q = box.q0; q <= box.q1 && !seen.both(); ++q) evaluate_row(box, q, box, seen);
+  int64_t budget = std::max(kRefineBudget, area_of(box) / kElementsPerCut);
+  if (!refine(box, openness(), budget, seen)) {
+    for (int64_t q = box.q0; q <= box.q1 && !seen.both(); ++q) evaluate_row(box, q, seen);
+  }
+  if (seen.both()) {
+    remember(box, *seen.yes);
+    remember(box, *seen.no);
+  }
   return seen.verdict();
 }
 
@@ -103,7 +115,7 @@ Verdict LeafClassifier::evaluate_diagonal(const Box& box) {
   Box row = box;
   row.kv1 = box.kv1 + (box.q1 - box.q0);
   Seen seen;
-  evaluate_row(row, box.q1, row, seen);
+  evaluate_row(row, box.q1, seen);
   return seen.verdict();
 }
 
@@ -118,7 +130,7 @@ bool LeafClassifier::probe(const Box& box, Seen& seen) {
     ++probes_;
     const Verdict verdict = bounds_.verdict(point);
     if (verdict == Verdict::mixed) continue;
-    (verdict == Verdict::all ? seen.yes : seen.no) = true;
+    seen.add(verdict == Verdict::all, {point.q0, point.kv0});
     if (!seen.both()) continue;
     if (i >= 2) std::swap(places_[i], places_[i - 1]);  // the useful ones come first, in time
     return true;
@@ -127,12 +139,11 @@ bool LeafClassifier::probe(const Box& box, Seen& seen) {
 }
 
 // Splits inside a block. False: the budget is spent and the answer still open.
-bool LeafClassifier::refine(const Box& box, Openness open, const Box& block, int& budget,
-                            Seen& seen) {
+bool LeafClassifier::refine(const Box& box, Openness open, int64_t& budget, Seen& seen) {
   const int64_t height = height_of(box);
   const int64_t width = width_of(box);
-  if ((open.all & kBoth) != kBoth || height * width <= kSmallBox) {
-    evaluate(box, open.all, block, seen);
+  if ((open.all & kBoth) != kBoth || area_of(box) <= kSmallBox) {
+    evaluate(box, open.all, seen);
     return true;
   }
   struct Part {
@@ -155,34 +166,32 @@ bool LeafClassifier::refine(const Box& box, Openness open, const Box& block, int
       undecided[count++] = {part, openness()};
       continue;
     }
-    note(verdict == Verdict::all, {part.q0 - block.q0, part.kv0 - block.kv0}, seen);
+    seen.add(verdict == Verdict::all, {part.q0, part.kv0});
     if (seen.both()) return true;
   }
   for (std::size_t i = 0; i < count && !seen.both(); ++i) {
-    if (!refine(undecided[i].box, undecided[i].open, block, budget, seen)) return false;
+    if (!refine(undecided[i].box, undecided[i].open, budget, seen)) return false;
   }
   return true;
 }
 
-void LeafClassifier::evaluate(const Box& box, Axes open, const Box& block, Seen& seen) {
+void LeafClassifier::evaluate(const Box& box, Axes open, Seen& seen) {
   if ((open & kAxisKv) == 0) {
     Box column = box;
     column.kv1 = box.kv0;
-    if ((open & kAxisQ) == 0) return evaluate_row(column, box.q0, block, seen);
+    if ((open & kAxisQ) == 0) return evaluate_row(column, box.q0, seen);
     return evaluate_column(column, seen);
   }
   const int64_t last = (open & kAxisQ) == 0 ? box.q0 : box.q1;
-  for (int64_t q = box.q0; q <= last && !seen.both(); ++q) evaluate_row(box, q, block, seen);
+  for (int64_t q = box.q0; q <= last && !seen.both(); ++q) evaluate_row(box, q, seen);
 }
 
-void LeafClassifier::evaluate_row(const Box& box, int64_t q, const Box& block, Seen& seen) {
+void LeafClassifier::evaluate_row(const Box& box, int64_t q, Seen& seen) {
   for (int64_t kv = box.kv0; kv <= box.kv1 && !seen.both(); kv += kChunk) {
     const auto values = rows_.run_mask(box.b0, box.h0, q, kv, std::min(kChunk, box.kv1 - kv + 1));
     for (const bool wanted : {true, false}) {
-      if (wanted ? seen.yes : seen.no) continue;
       const auto found = std::find(values.begin(), values.end(), static_cast<uint8_t>(wanted));
-      if (found == values.end()) continue;
-      note(wanted, {q - block.q0, kv - block.kv0 + (found - values.begin())}, seen);
+      if (found != values.end()) seen.add(wanted, {q, kv + (found - values.begin())});
     }
   }
 }
@@ -192,25 +201,22 @@ void LeafClassifier::evaluate_column(const Box& box, Seen& seen) {
   for (int64_t q = box.q0; q <= box.q1 && !seen.both(); q += kChunk) {
     const auto values =
         columns_->run_mask(box.b0, box.h0, box.kv0, q, std::min(kChunk, box.q1 - q + 1));
-    seen.yes |= std::find(values.begin(), values.end(), uint8_t{1}) != values.end();
-    seen.no |= std::find(values.begin(), values.end(), uint8_t{0}) != values.end();
+    for (const bool wanted : {true, false}) {
+      const auto found = std::find(values.begin(), values.end(), static_cast<uint8_t>(wanted));
+      if (found != values.end()) seen.add(wanted, {q + (found - values.begin()), box.kv0});
+    }
   }
 }
 
-void LeafClassifier::note(bool value, Place place, Seen& seen) {
-  bool& flag = value ? seen.yes : seen.no;
-  if (!flag) remember(place);
-  flag = true;
-}
-
-void LeafClassifier::remember(Place place) {
-  const auto found = std::find(places_.begin(), places_.end(), place);
+void LeafClassifier::remember(const Box& box, Place place) {
+  const Place inside{place.q - box.q0, place.kv - box.kv0};
+  const auto found = std::find(places_.begin(), places_.end(), inside);
   if (found != places_.end()) {
     places_.erase(found);
   } else if (places_.size() == kMaxPlaces) {
     places_.pop_back();
   }
-  places_.insert(places_.begin(), place);
+  places_.insert(places_.begin(), inside);
 }
 
 }  // namespace fovea::mask

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <fovea/block_mask.h>
@@ -34,19 +35,22 @@ class LeafClassifier {
   int64_t evaluations() const noexcept;
 
  private:
-  struct Seen {
-    bool yes = false, no = false;
+  struct Place {
+    int64_t q = 0, kv = 0;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  struct Seen {  // an element where the mask is true, one where it is false
+    std::optional<Place> yes, no;
+    void add(bool value, Place place) {
+      std::optional<Place>& known = value ? yes : no;
+      if (!known) known = place;
+    }
     bool both() const noexcept { return yes && no; }
     analysis::Verdict verdict() const noexcept {
       if (both()) return analysis::Verdict::mixed;
       return yes ? analysis::Verdict::all : analysis::Verdict::none;
     }
   };
-  struct Place {  // relative to a block's first element
-    int64_t q = 0, kv = 0;
-    friend bool operator==(const Place&, const Place&) = default;
-  };
-
   struct Openness {  // of a box that bounds left undecided
     analysis::Axes all = 0;
     analysis::Axes narrow = 0;
@@ -55,14 +59,12 @@ class LeafClassifier {
   analysis::Verdict classify_diagonal(const analysis::Box& box);
   analysis::Verdict evaluate_diagonal(const analysis::Box& box);
   bool probe(const analysis::Box& box, Seen& seen);
-  bool refine(const analysis::Box& box, Openness open, const analysis::Box& block, int& budget,
-              Seen& seen);
+  bool refine(const analysis::Box& box, Openness open, int64_t& budget, Seen& seen);
   Openness openness() { return {bounds_.open_axes(), bounds_.narrow_axes()}; }
-  void evaluate(const analysis::Box& box, analysis::Axes open, const analysis::Box& block, Seen& seen);
-  void evaluate_row(const analysis::Box& box, int64_t q, const analysis::Box& block, Seen& seen);
+  void evaluate(const analysis::Box& box, analysis::Axes open, Seen& seen);
+  void evaluate_row(const analysis::Box& box, int64_t q, Seen& seen);
   void evaluate_column(const analysis::Box& box, Seen& seen);
-  void note(bool value, Place place, Seen& seen);
-  void remember(Place place);
+  void remember(const analysis::Box& box, Place place);
 
   const Program program_;
   analysis::Bounds& bounds_;
@@ -71,7 +73,7 @@ class LeafClassifier {
   program::RowInterpreter rows_;
   std::unique_ptr<program::RowInterpreter> columns_;  // the program with q and kv exchanged
 
-  std::vector<Place> places_;  // where blocks showed a true or a false, the latest first
+  std::vector<Place> places_;  // in a block: where the last ones showed a true or a false
   int64_t diagonal_step_ = 1;
   std::vector<uint8_t> memo_[4];  // by ragged shape, then by diagonal; 0: not known yet
   int64_t leaves_ = 0;

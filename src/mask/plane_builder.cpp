@@ -48,7 +48,8 @@ std::shared_ptr<const Plane> PlaneBuilder::build(int64_t b, int64_t h) {
 
 BlockMaskStats PlaneBuilder::stats() const {
   return {.boxes = boxes_ + leaves_.boxes(),
-          .leaves = leaves_.leaves(), .leaf_evaluations = leaves_.evaluations()};
+          .leaves = leaves_.leaves(),
+          .leaf_evaluations = leaves_.evaluations()};
 }
 
 Box PlaneBuilder::elements_of(const Rect& rect) const {

@@ -32,7 +32,8 @@ RunLists RunBuilder::finish() const {
   lists.runs.reserve(links_.size());
   lists.offsets.push_back(0);
   for (const Line& line : lines_) {
-    for (uint32_t i = line.head; i != kNone; i = links_[i].next) lists.runs.push_back(links_[i].run);
+    for (uint32_t i = line.head; i != kNone; i = links_[i].next)
+      lists.runs.push_back(links_[i].run);
     lists.offsets.push_back(static_cast<uint32_t>(lists.runs.size()));
   }
   return lists;

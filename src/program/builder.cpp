@@ -19,7 +19,7 @@ namespace fovea::program {
 namespace {
 
 // What is built and then dropped counts too, so that a hostile text ends somewhere.
-constexpr NodeId kMaxBuilt = 1 << 20;
+constexpr NodeId kMaxBuilt = 4 * kMaxNodes;
 
 // The builder of the trace that runs on this thread: Values find it without carrying a pointer.
 thread_local Builder* current_builder = nullptr;

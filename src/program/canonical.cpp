@@ -12,27 +12,32 @@ namespace fovea::program {
 
 namespace {
 
-// The nodes under `root`, each after its operands. Iterative: graphs may be deep.
-std::vector<NodeId> walk(const Graph& graph, NodeId root) {
+// The nodes under `root`, each after its operands; `enter` is called as the walk reaches them.
+// Iterative: graphs may be deep.
+template <class Enter>
+std::vector<NodeId> walk(const Graph& graph, NodeId root, Enter&& enter) {
   struct Frame {
     NodeId id;
     int32_t next;
   };
   std::vector<NodeId> order;
   std::vector<bool> seen(graph.nodes.size(), false);
-  std::vector<Frame> stack{{root, 0}};
-  seen[static_cast<std::size_t>(root)] = true;
+  std::vector<Frame> stack;
+  const auto reach = [&](NodeId id) {
+    if (seen[static_cast<std::size_t>(id)]) return;
+    seen[static_cast<std::size_t>(id)] = true;
+    enter(graph[id]);
+    stack.push_back({id, 0});
+  };
+  reach(root);
   while (!stack.empty()) {
     Frame& top = stack.back();
     if (top.next == graph[top.id].count) {
       order.push_back(top.id);
       stack.pop_back();
-      continue;
+    } else {
+      reach(graph.args(top.id)[static_cast<std::size_t>(top.next++)]);
     }
-    const NodeId arg = graph.args(top.id)[static_cast<std::size_t>(top.next++)];
-    if (seen[static_cast<std::size_t>(arg)]) continue;
-    seen[static_cast<std::size_t>(arg)] = true;
-    stack.push_back({arg, 0});
   }
   return order;
 }
@@ -59,19 +64,22 @@ class Renumbering {
 }  // namespace
 
 Canonical canonicalize(const Graph& graph, NodeId root, ModKind kind) {
-  const std::vector<NodeId> order = walk(graph, root);
+  Canonical result;
+  Renumbering param_slot(graph.params.size(), result.params);
+  Renumbering capture_slot(graph.captures.size(), result.captures);
+  const std::vector<NodeId> order = walk(graph, root, [&](const Node& node) {
+    if (node.op == Op::param) param_slot(node.slot);
+    if (node.op == Op::gather) capture_slot(node.slot);
+  });
   if (order.size() > static_cast<std::size_t>(kMaxNodes)) {
     core::fail_argument("trace", "size of the program",
                         "at most " + std::to_string(kMaxNodes) + " nodes",
                         std::to_string(order.size()));
   }
-  Canonical result;
   auto canonical = std::make_shared<Graph>();
   canonical->kind = kind;
   canonical->nodes.reserve(order.size());
   std::vector<NodeId> renumbered(graph.nodes.size(), -1);
-  Renumbering param_slot(graph.params.size(), result.params);
-  Renumbering capture_slot(graph.captures.size(), result.captures);
   for (const NodeId id : order) {
     Node node = graph[id];
     const auto args = graph.args(id);

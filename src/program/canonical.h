@@ -9,7 +9,7 @@
 
 /// The canonical form of a graph: what its root needs and nothing else, nodes numbered by a
 /// depth-first walk from the root (operands left to right, each node after its operands), parameter
-/// and capture slots by first visit in that order; with text and hash. Equal structure, equal text.
+/// and capture slots in the order in which the walk reaches them; with text and hash. Equal structure, equal text.
 namespace fovea::program {
 
 struct Canonical {

@@ -2,16 +2,13 @@
 #include "program/parser.h"
 
 #include <array>
-#include <charconv>
 #include <limits>
-#include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "core/fail.h"
 #include "program/fold.h"
-#include "program/types.h"
+#include "program/vocabulary.h"
 
 namespace fovea::program {
 
@@ -21,79 +18,6 @@ constexpr int kMaxNesting = 200;
 constexpr std::size_t kMaxBytes = std::size_t{16} << 20;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-struct Infix {
-  std::string_view symbol;
-  Precedence precedence;
-};
-
-constexpr std::array<Infix, 18> kInfix = {{{"||", Precedence::logical_or},
-                                           {"&&", Precedence::logical_and},
-                                           {"|", Precedence::bit_or},
-                                           {"^", Precedence::bit_xor},
-                                           {"&", Precedence::bit_and},
-                                           {"==", Precedence::equality},
-                                           {"!=", Precedence::equality},
-                                           {"<", Precedence::relation},
-                                           {"<=", Precedence::relation},
-                                           {">", Precedence::relation},
-                                           {">=", Precedence::relation},
-                                           {"<<", Precedence::shift},
-                                           {">>", Precedence::shift},
-                                           {"+", Precedence::sum},
-                                           {"-", Precedence::sum},
-                                           {"*", Precedence::product},
-                                           {"/", Precedence::product},
-                                           {"%", Precedence::product}}};
-
-std::optional<Precedence> infix_precedence(const Token& token) {
-  if (token.kind != Token::Kind::symbol) return std::nullopt;
-  for (const Infix& infix : kInfix) {
-    if (infix.symbol == token.text) return infix.precedence;
-  }
-  return std::nullopt;
-}
-
-constexpr std::array kAllOps = {
-#define FOVEA_OP(name, arity, rule, spelling, cuda) Op::name,
-#include "program/ops.def"
-#undef FOVEA_OP
-};
-
-std::optional<Op> binary_op(std::string_view symbol) {
-  for (const Op op : kAllOps) {
-    if (arity_of(op) == 2 && symbol == spelling_of(op)) return op;
-  }
-  return std::nullopt;
-}
-
-std::optional<Op> function_op(std::string_view name) {
-  for (const Op op : kAllOps) {
-    if (arity_of(op) < 1 || precedence_of(op) != Precedence::atom) continue;
-    if (name == display_name(op)) return op;
-  }
-  return std::nullopt;
-}
-
-constexpr std::array<std::string_view, 9> kWords = {
-    "mask_mod", "score_mod", "return", "const", "clamp", "true", "false", "inf", "nan"};
-
-bool is_reserved(std::string_view name) {
-  for (const std::string_view word : kWords) {
-    if (name == word) return true;
-  }
-  return function_op(name).has_value();
-}
-
-constexpr std::array kDTypes = {DType::f64, DType::f32, DType::bf16, DType::f16, DType::i64,
-                                DType::i32, DType::i16, DType::i8,   DType::u8,  DType::boolean};
-
-DType dtype_of(const Token& token) {
-  for (const DType dtype : kDTypes) {
-    if (token.text == name_of(dtype)) return dtype;
-  }
-  fail_at(token, "a type");
-}
 
 // The builder knows what is wrong, the token where.
 template <class F>
@@ -106,30 +30,6 @@ auto located(const Token& token, F&& f) {
                           std::to_string(token.column) + ": " +
                           std::string(text.substr(text.find("] ") + 2)));
   }
-}
-
-Literal parse_integer(const Token& token, bool negative) {
-  const bool hex = token.text.size() > 1 && (token.text[1] == 'x' || token.text[1] == 'X');
-  const std::string_view digits = hex ? token.text.substr(2) : token.text;
-  uint64_t magnitude = 0;
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, hex ? 16 : 10);
-  constexpr uint64_t kLimit = uint64_t{1} << 63;
-  const bool parsed = error == std::errc{} && end == digits.data() + digits.size();
-  if (!parsed || magnitude > kLimit || (magnitude == kLimit && !negative)) {
-    fail_at(token, "an integer of at most 64 bits");
-  }
-  return make_int(static_cast<int64_t>(negative ? 0 - magnitude : magnitude));
-}
-
-Literal parse_real(const Token& token, bool negative) {
-  double value = 0;
-  const char* end = token.text.data() + token.text.size();
-  const auto result = std::from_chars(token.text.data(), end, value);
-  if (result.ec != std::errc{} || result.ptr != end) {
-    fail_at(token, "a number that 64 bits can hold");
-  }
-  return make_float(negative ? -value : value);
 }
 
 }  // namespace
@@ -375,13 +275,33 @@ NodeId Parser::postfix() {
   NodeId value = primary();
   while (is("[")) {
     const Token bracket = take();
-    do {
-      const NodeId index = expression(Precedence::any);
+    for (const NodeId index : subscripts()) {
       value = located(bracket, [&] { return builder_.index(value, index); });
-    } while (take_if(","));
-    expect("]");
+    }
   }
   return value;
+}
+
+// After `[`: i] or i, j].
+std::vector<NodeId> Parser::subscripts() {
+  std::vector<NodeId> indices;
+  do {
+    indices.push_back(expression(Precedence::any));
+  } while (take_if(","));
+  expect("]");
+  return indices;
+}
+
+// All subscripts that follow at once: a node for each would be wasted.
+NodeId Parser::captured(const Token& name, int32_t slot) {
+  Token at = name;
+  std::vector<NodeId> indices;
+  while (is("[")) {
+    at = take();
+    const std::vector<NodeId> more = subscripts();
+    indices.insert(indices.end(), more.begin(), more.end());
+  }
+  return located(at, [&] { return builder_.gather(slot, indices); });
 }
 
 NodeId Parser::primary() {
@@ -414,8 +334,8 @@ NodeId Parser::named(const Token& name) {
   if (is("(")) return call(name);
   const auto known = names_.find(name.text);
   if (known == names_.end()) fail_at(name, "a name of this program");
-  if (known->second.capture < 0) return known->second.node;
-  return located(name, [&] { return builder_.gather(known->second.capture, {}); });
+  const Symbol& symbol = known->second;
+  return symbol.capture < 0 ? symbol.node : captured(name, symbol.capture);
 }
 
 NodeId Parser::call(const Token& name) {
@@ -437,8 +357,8 @@ NodeId Parser::call(const Token& name) {
 
 Literal Parser::number(bool negative) {
   const Token token = take();
-  return token.kind == Token::Kind::integer ? parse_integer(token, negative)
-                                            : parse_real(token, negative);
+  return token.kind == Token::Kind::integer ? integer_of(token, negative)
+                                            : real_of(token, negative);
 }
 
 Literal Parser::signed_number() {

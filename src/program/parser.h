@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "program/builder.h"
 #include "program/lexer.h"
@@ -42,6 +43,8 @@ class Parser {
   NodeId primary();
   NodeId call(const Token& name);
   NodeId named(const Token& name);
+  NodeId captured(const Token& name, int32_t slot);
+  std::vector<NodeId> subscripts();
   NodeId make(const Token& at, Op op, std::span<const NodeId> operands);
   NodeId literal(const Token& at, const Literal& value);
   Literal number(bool negative);

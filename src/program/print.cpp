@@ -135,11 +135,13 @@ class Printer {
 
   void infix(const Node& node) {
     const Precedence mine = precedence_of(node.op);
-    this->node(graph_.args(node)[0], chains(mine) ? mine : next(mine));
+    // `a < b == c` is legal and unreadable.
+    const Precedence right = mine == Precedence::equality ? Precedence::shift : next(mine);
+    this->node(graph_.args(node)[0], chains(mine) ? mine : right);
     out_ += ' ';
     out_ += spelling_of(node.op);
     out_ += ' ';
-    operand(node, 1, next(mine));
+    operand(node, 1, right);
   }
 
   void call(const Node& node) {

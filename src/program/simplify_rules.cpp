@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program/simplify_rules.h"
 
-#include <array>
 #include <bit>
+#include <utility>
 
 #include "program/fold.h"
 
@@ -20,7 +20,12 @@ bool Rewriter::is_float(NodeId id, double value) const {
 }
 
 bool Rewriter::is_not_of(NodeId a, NodeId b) const {
-  return (is(a, Op::logical_not) && arg(a, 0) == b) || (is(b, Op::logical_not) && arg(b, 0) == a);
+  if (is(a, Op::logical_not) && arg(a, 0) == b) return true;
+  if (is(b, Op::logical_not) && arg(b, 0) == a) return true;
+  if (is(b, Op::ne) || is(b, Op::lt)) std::swap(a, b);
+  if (is(a, Op::ne) && is(b, Op::eq)) return arg(a, 0) == arg(b, 0) && arg(a, 1) == arg(b, 1);
+  return is(a, Op::lt) && is(b, Op::le) && !is_float(arg(a, 0)) && arg(a, 0) == arg(b, 1) &&
+         arg(a, 1) == arg(b, 0);
 }
 
 NodeId Rewriter::constant_int(int64_t value) { return builder_.constant(make_int(value)); }

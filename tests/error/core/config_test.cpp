@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include <fovea/attention.h>
+#include <fovea/config.h>
 #include <fovea/error.h>
 #include <gtest/gtest.h>
 

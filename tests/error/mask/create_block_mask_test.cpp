@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include <fovea/block_mask.h>
 #include <fovea/error.h>
@@ -51,9 +51,10 @@ TEST(CreateBlockMaskError, TooManyBlocks) {
   EXPECT_EQ(create({.q_len = many, .kv_len = 8}),
             "[create_block_mask] blocks along q must fit 32 bits: expected at most 2147483647, got "
             "8589934592");
-  EXPECT_EQ(create({.q_len = 8, .kv_len = many}),
-            "[create_block_mask] blocks along kv must fit 32 bits: expected at most 2147483647, got "
-            "8589934592");
+  EXPECT_EQ(
+      create({.q_len = 8, .kv_len = many}),
+      "[create_block_mask] blocks along kv must fit 32 bits: expected at most 2147483647, got "
+      "8589934592");
 }
 
 TEST(CreateBlockMaskError, NotAMaskMod) {

@@ -56,9 +56,9 @@ TEST(BlockMask, CountsEveryStoredPlane) {
 
 TEST(BlockMask, OfNoElementsHasNoBlocks) {
   for (const auto& [q, kv] : {std::pair(0, 0), std::pair(0, 50), std::pair(50, 0)}) {
-    const BlockMask mask =
-        create_block_mask([](auto, auto, auto q_index, auto kv_index) { return q_index >= kv_index; },
-                          {.q_len = q, .kv_len = kv, .block_size = {16, 16}});
+    const BlockMask mask = create_block_mask(
+        [](auto, auto, auto q_index, auto kv_index) { return q_index >= kv_index; },
+        {.q_len = q, .kv_len = kv, .block_size = {16, 16}});
     EXPECT_EQ(mask.counts().total(), 0);
     EXPECT_EQ(mask.sparsity(), 0);
     EXPECT_EQ(mask.rows(), q == 0 ? 0 : 4);

@@ -7,44 +7,10 @@
 #include <vector>
 
 #include <fovea/block_mask.h>
-#include "program/interpret.h"
+#include "unit/analysis/dense_mask.h"
 
-/// The slow way to a block mask: every element of the plane, then torch's classification.
+/// A block mask held against brute force.
 namespace fovea::test {
-
-enum class BlockKind : uint8_t { skipped, partial, full };
-
-class DenseMask {
- public:
-  DenseMask(const Program& program, int64_t b, int64_t h, int64_t q_len, int64_t kv_len)
-      : q_len_(q_len), kv_len_(kv_len), values_(static_cast<std::size_t>(q_len * kv_len)) {
-    program::RowInterpreter rows(program);
-    for (int64_t q = 0; q < q_len && kv_len > 0; ++q) {
-      const auto row = rows.run_mask(b, h, q, 0, kv_len);
-      std::copy(row.begin(), row.end(), values_.begin() + static_cast<std::ptrdiff_t>(q * kv_len));
-    }
-  }
-
-  bool at(int64_t q, int64_t kv) const { return values_[static_cast<std::size_t>(q * kv_len_ + kv)] != 0; }
-
-  // Full only if every position of the block is inside the lengths and true.
-  BlockKind kind(int64_t row, int64_t column, BlockSize size) const {
-    bool any = false;
-    bool all = (row + 1) * size.q <= q_len_ && (column + 1) * size.kv <= kv_len_;
-    for (int64_t q = row * size.q; q < std::min(q_len_, (row + 1) * size.q); ++q) {
-      for (int64_t kv = column * size.kv; kv < std::min(kv_len_, (column + 1) * size.kv); ++kv) {
-        any |= at(q, kv);
-        all &= at(q, kv);
-      }
-    }
-    if (!any) return BlockKind::skipped;
-    return all ? BlockKind::full : BlockKind::partial;
-  }
-
- private:
-  int64_t q_len_, kv_len_;
-  std::vector<uint8_t> values_;
-};
 
 /// The kinds of all blocks of a plane, row-major, from the lists by row or by column. A block that
 /// stands in two lists, or lists that are not ascending and merged, fail.
@@ -67,7 +33,8 @@ inline std::vector<BlockKind> kinds_of(const BlockMask& mask, int64_t b, int64_t
     }
   };
   for (int64_t line = 0; line < lines; ++line) {
-    fill(line, by_column ? mask.full_in_column(b, h, line) : mask.full(b, h, line), BlockKind::full);
+    fill(line, by_column ? mask.full_in_column(b, h, line) : mask.full(b, h, line),
+         BlockKind::full);
     fill(line, by_column ? mask.partial_in_column(b, h, line) : mask.partial(b, h, line),
          BlockKind::partial);
   }
@@ -84,7 +51,7 @@ inline std::string difference(const BlockMask& mask, const DenseMask& dense, int
   static constexpr const char* kNames[] = {"skipped", "partial", "full"};
   for (int64_t row = 0; row < mask.rows(); ++row) {
     for (int64_t column = 0; column < mask.columns(); ++column) {
-      const BlockKind expected = dense.kind(row, column, mask.block_size());
+      const BlockKind expected = dense.kind(row, column, mask.block_size().q, mask.block_size().kv);
       const BlockKind got = by_row[static_cast<std::size_t>(row * mask.columns() + column)];
       if (expected == got) continue;
       return "block (" + std::to_string(row) + ", " + std::to_string(column) + "): expected " +

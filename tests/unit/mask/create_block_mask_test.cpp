@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
-
 #include <array>
 
+#include <gtest/gtest.h>
+
+#include "unit/analysis/gallery.h"
 #include "unit/mask/brute_force.h"
-#include "unit/mask/gallery.h"
 
 namespace fovea {
 namespace {

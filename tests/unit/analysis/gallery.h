@@ -88,16 +88,12 @@ class Gallery {
   void add_periodic() {
     add("checkerboard", [](auto, auto, auto q, auto kv) { return (q / 16 + kv / 16) % 2 == 0; });
     add("skip odd keys", [](auto, auto, auto, auto kv) { return kv % 2 == 0; });
-    add("dilated", [](auto, auto, auto q, auto kv) {
-      return abs(q - kv) <= 200 && abs(q - kv) % 4 == 0;
-    });
-    add("dilated causal", [](auto, auto, auto q, auto kv) {
-      return q >= kv && (q - kv) % 3 == 0;
-    });
+    add("dilated",
+        [](auto, auto, auto q, auto kv) { return abs(q - kv) <= 200 && abs(q - kv) % 4 == 0; });
+    add("dilated causal", [](auto, auto, auto q, auto kv) { return q >= kv && (q - kv) % 3 == 0; });
     add("products", [](auto, auto, auto q, auto kv) { return q * kv % 7 == 3; });
-    add("batchify", [](auto, auto, auto q, auto kv) {
-      return q / 96 == kv / 96 && q % 96 >= kv % 96;
-    });
+    add("batchify",
+        [](auto, auto, auto q, auto kv) { return q / 96 == kv / 96 && q % 96 >= kv % 96; });
     add("block diffusion", [n = length_](auto, auto, auto q, auto kv) {
       const int64_t s = std::max<int64_t>(1, n / 2);
       const auto q_block = q % s / 32;
@@ -156,9 +152,8 @@ class Gallery {
     add("documents", [ids](auto, auto, auto q, auto kv) { return ids[q] == ids[kv]; });
     add("causal documents",
         [ids](auto, auto, auto q, auto kv) { return ids[q] == ids[kv] && q >= kv; });
-    add("packed documents", [ids, starts](auto, auto, auto q, auto kv) {
-      return kv >= starts[ids[q]] && q >= kv;
-    });
+    add("packed documents",
+        [ids, starts](auto, auto, auto q, auto kv) { return kv >= starts[ids[q]] && q >= kv; });
     add("documents, inner window", [ids, starts](auto, auto, auto q, auto kv) {
       const auto q_in = q - starts[ids[q]];
       const auto kv_in = kv - starts[ids[kv]];
@@ -166,17 +161,20 @@ class Gallery {
     });
     add("shuffled documents",
         [shuffled](auto, auto, auto q, auto kv) { return shuffled[q] == shuffled[kv]; });
-    add("causal shuffled documents", [shuffled](auto, auto, auto q, auto kv) {
-      return shuffled[q] == shuffled[kv] && q >= kv;
-    });
+    add("causal shuffled documents",
+        [shuffled](auto, auto, auto q, auto kv) { return shuffled[q] == shuffled[kv] && q >= kv; });
     add("scattered documents",
         [scattered](auto, auto, auto q, auto kv) { return scattered[q] == scattered[kv]; });
   }
 
   void add_tables() {
     const int64_t n = length_;
-    const auto rarely = [](int64_t i) { return Random(5).below(static_cast<uint64_t>(i), 97) == 0; };
-    const auto mostly = [](int64_t i) { return Random(7).below(static_cast<uint64_t>(i), 16) != 0; };
+    const auto rarely = [](int64_t i) {
+      return Random(5).below(static_cast<uint64_t>(i), 97) == 0;
+    };
+    const auto mostly = [](int64_t i) {
+      return Random(7).below(static_cast<uint64_t>(i), 16) != 0;
+    };
     const Capture global = bytes({n}, rarely);
     const Capture valid = bytes({n}, mostly);
     const int64_t tiles = (n + 15) / 16;
@@ -204,9 +202,8 @@ class Gallery {
     const Capture lengths = ints({kBatch}, [n](int64_t i) { return n / (i + 1); });
     const Capture slopes = table(floats_, {kHeads}, [](int64_t i) { return 0.01F * float(i + 1); });
     const Capture ids = ints({kBatch, n}, [](int64_t i) { return i / 77; });
-    add("batch lengths", [lengths](auto b, auto, auto q, auto kv) {
-      return kv < lengths[b] && q >= kv;
-    });
+    add("batch lengths",
+        [lengths](auto b, auto, auto q, auto kv) { return kv < lengths[b] && q >= kv; });
     add("head windows", [](auto, auto h, auto q, auto kv) { return abs(q - kv) <= 30 * (h + 1); });
     add("head slopes", [slopes](auto, auto h, auto q, auto kv) {
       return slopes[h] * to_float(abs(q - kv)) < 1.5;

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capi.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fovea/fovea.h>
+
+struct fovea_capi_program {
+  fovea::Program value;
+};
+struct fovea_capi_block_mask {
+  fovea::BlockMask value;
+};
+struct fovea_capi_executor {
+  std::unique_ptr<fovea::Executor> value;
+};
+
+namespace {
+
+thread_local std::string last_error;
+
+int status_of(fovea::ErrorCode code) noexcept {
+  switch (code) {
+    case fovea::ErrorCode::invalid_argument: return FOVEA_CAPI_INVALID_ARGUMENT;
+    case fovea::ErrorCode::unsupported: return FOVEA_CAPI_UNSUPPORTED;
+    case fovea::ErrorCode::compile_error: return FOVEA_CAPI_COMPILE_ERROR;
+    case fovea::ErrorCode::internal_error: return FOVEA_CAPI_INTERNAL_ERROR;
+  }
+  return FOVEA_CAPI_OTHER;
+}
+
+// Remembering a message allocates, which may be the very thing that failed.
+int fail(int status, const char* message) noexcept {
+  try {
+    last_error = message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status;
+}
+
+template <class F>
+int guarded(F&& body) noexcept {
+  try {
+    body();
+    return FOVEA_CAPI_OK;
+  } catch (const fovea::Error& error) {
+    return fail(status_of(error.code()), error.what());
+  } catch (const std::exception& error) {
+    return fail(FOVEA_CAPI_OTHER, error.what());
+  } catch (...) {
+    return fail(FOVEA_CAPI_OTHER, "an exception that is no std::exception");
+  }
+}
+
+void require(bool condition, const char* message) {
+  if (!condition) throw fovea::InvalidArgument(message);
+}
+
+fovea::TensorView to_view(const fovea_capi_tensor& tensor) {
+  require(tensor.rank >= 0 && tensor.rank <= fovea::kMaxRank,
+          "[fovea_capi] rank: expected 0 to 16, got another number");
+  require(tensor.dtype >= 0 && tensor.dtype <= static_cast<int32_t>(fovea::DType::boolean),
+          "[fovea_capi] dtype: expected a number of fovea::DType, got another");
+  const auto rank = static_cast<std::size_t>(tensor.rank);
+  fovea::TensorView view;
+  view.data = tensor.data;
+  view.dtype = static_cast<fovea::DType>(tensor.dtype);
+  view.sizes = fovea::Dims(std::span(std::data(tensor.sizes), rank));
+  view.strides = fovea::Dims(std::span(std::data(tensor.strides), rank));
+  return view;
+}
+
+bool has_tensor(const fovea_capi_tensor& tensor) { return tensor.rank > 0 || tensor.data; }
+
+// A call in C++ terms.
+struct Call {
+  explicit Call(const fovea_capi_call& call)
+      : query(to_view(call.query)),
+        key(to_view(call.key)),
+        value(to_view(call.value)),
+        out(to_view(call.out)) {
+    if (call.score_mod) options.score_mod = call.score_mod->value;
+    if (call.block_mask) options.block_mask = call.block_mask->value;
+    if (call.executor) options.executor = call.executor->value.get();
+    if (!std::isnan(call.scale)) options.scale = call.scale;
+    if (has_tensor(call.lse)) options.lse = to_view(call.lse);
+    options.workspace = {call.workspace, call.workspace_bytes};
+    if (call.backend) options.backend = call.backend;
+  }
+  void run() const { fovea::flex_attention(query, key, value, out, options); }
+
+  fovea::TensorView query, key, value, out;
+  fovea::FlexOptions options;
+};
+
+void copy_text(const std::string& text, char* buffer, std::size_t capacity, std::size_t* needed) {
+  if (needed) *needed = text.size() + 1;
+  if (!buffer || capacity == 0) return;
+  const std::size_t length = std::min(capacity - 1, text.size());
+  std::memcpy(buffer, text.data(), length);
+  buffer[length] = '\0';
+}
+
+// T5 relative position buckets (bidirectional, 32 buckets, distance 128). log(n + 0.01) keeps the
+// bucket of n = 16, 32, 64 apart from the rounding of any one logarithm.
+fovea::Value t5_bucket(const fovea::Value& distance) {
+  const fovea::Value n = fovea::abs(distance);
+  const fovea::Value scaled =
+      fovea::log((fovea::to_float(n) + 0.01) * 0.125) * (8.0 / std::log(16.0));
+  const fovea::Value large = fovea::min(8 + fovea::to_int(scaled), 15);
+  return fovea::where(n < 8, n, large) + fovea::where(distance > 0, 16, 0);
+}
+
+fovea::Program trace_example(int64_t divisor, const fovea::TensorView& table_view,
+                             const fovea::TensorView& slopes_view) {
+  const fovea::Capture table(table_view);
+  const fovea::Capture slopes(slopes_view);
+  return fovea::score_mod([&](auto score, auto, auto h, auto q, auto kv) {
+    const auto biased = score + table(t5_bucket(kv - q), h) - slopes[h] * ((q - kv) / divisor);
+    return 30.0 * fovea::tanh(biased / 30.0);
+  });
+}
+
+void mark(std::span<const fovea::BlockRun> runs, uint8_t kind, uint8_t* row) {
+  for (const fovea::BlockRun& run : runs) std::fill(row + run.begin, row + run.end, kind);
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* fovea_capi_last_error(void) { return last_error.c_str(); }
+
+int fovea_capi_parse(const char* text, const fovea_capi_tensor* captures, int32_t count,
+                     fovea_capi_program** program) {
+  return guarded([&] {
+    require(text && program && count >= 0 && (captures || count == 0),
+            "[fovea_capi_parse] arguments: expected text, captures and a place for the handle");
+    std::vector<fovea::TensorView> views;
+    views.reserve(static_cast<std::size_t>(count));
+    for (int32_t i = 0; i < count; ++i) views.push_back(to_view(captures[i]));
+    *program = new fovea_capi_program{fovea::parse_program(text, views)};
+  });
+}
+
+int fovea_capi_trace_example(int64_t divisor, const fovea_capi_tensor* table,
+                             const fovea_capi_tensor* slopes, fovea_capi_program** program) {
+  return guarded([&] {
+    require(table && slopes && program && divisor > 0,
+            "[fovea_capi_trace_example] arguments: expected a positive divisor and two tensors");
+    *program = new fovea_capi_program{trace_example(divisor, to_view(*table), to_view(*slopes))};
+  });
+}
+
+int fovea_capi_program_text(const fovea_capi_program* program, char* buffer, size_t capacity,
+                            size_t* needed) {
+  return guarded([&] { copy_text(program->value.to_string(), buffer, capacity, needed); });
+}
+
+void fovea_capi_program_free(fovea_capi_program* program) { delete program; }
+
+int fovea_capi_create_block_mask(const fovea_capi_program* mask_mod,
+                                 const fovea_capi_block_mask_options* options,
+                                 fovea_capi_block_mask** mask) {
+  return guarded([&] {
+    require(mask_mod && options && mask,
+            "[fovea_capi_create_block_mask] arguments: expected a mask_mod and its options");
+    fovea::BlockMaskOptions in;
+    in.q_len = options->q_len;
+    in.kv_len = options->kv_len;
+    in.batch = options->batch;
+    in.heads = options->heads;
+    in.block_size = {options->block_q, options->block_kv};
+    *mask = new fovea_capi_block_mask{fovea::create_block_mask(mask_mod->value, in)};
+  });
+}
+
+int fovea_capi_block_mask_describe(const fovea_capi_block_mask* mask,
+                                   fovea_capi_block_mask_info* info) {
+  return guarded([&] {
+    const fovea::BlockCounts counts = mask->value.counts();
+    const fovea::BlockMaskStats& stats = mask->value.stats();
+    *info = {.full = counts.full,
+             .partial = counts.partial,
+             .skipped = counts.skipped,
+             .rows = mask->value.rows(),
+             .columns = mask->value.columns(),
+             .memory_bytes = mask->value.memory_bytes(),
+             .boxes = stats.boxes,
+             .leaves = stats.leaves,
+             .leaf_evaluations = stats.leaf_evaluations};
+  });
+}
+
+int fovea_capi_block_mask_kinds(const fovea_capi_block_mask* mask, int64_t b, int64_t h,
+                                uint8_t* kinds) {
+  return guarded([&] {
+    const int64_t rows = mask->value.rows();
+    const int64_t columns = mask->value.columns();
+    std::fill(kinds, kinds + rows * columns, uint8_t{0});
+    for (int64_t row = 0; row < rows; ++row) {
+      mark(mask->value.partial(b, h, row), 1, kinds + row * columns);
+      mark(mask->value.full(b, h, row), 2, kinds + row * columns);
+    }
+  });
+}
+
+void fovea_capi_block_mask_free(fovea_capi_block_mask* mask) { delete mask; }
+
+int fovea_capi_executor_create(int32_t threads, fovea_capi_executor** executor) {
+  return guarded([&] { *executor = new fovea_capi_executor{fovea::make_thread_pool(threads)}; });
+}
+
+void fovea_capi_executor_free(fovea_capi_executor* executor) { delete executor; }
+
+int fovea_capi_default_threads(int32_t* threads) {
+  return guarded([&] { *threads = fovea::default_executor().num_threads(); });
+}
+
+int fovea_capi_flex_attention(const fovea_capi_call* call) {
+  return guarded([&] { Call(*call).run(); });
+}
+
+int fovea_capi_workspace_bytes(const fovea_capi_call* call, size_t* bytes) {
+  return guarded([&] {
+    const Call in(*call);
+    *bytes = fovea::workspace_bytes(in.query, in.key, in.value, in.out, in.options);
+  });
+}
+
+int fovea_capi_prepare(const fovea_capi_call* call) {
+  return guarded([&] {
+    const Call in(*call);
+    fovea::prepare(in.query, in.key, in.value, in.out, in.options);
+  });
+}
+
+int fovea_capi_explain(const fovea_capi_call* call, char* buffer, size_t capacity, size_t* needed) {
+  return guarded([&] {
+    const Call in(*call);
+    copy_text(fovea::explain(in.query, in.key, in.value, in.out, in.options), buffer, capacity,
+              needed);
+  });
+}
+
+int fovea_capi_reference(const fovea_capi_call* call) {
+  return guarded([&] {
+    const Call in(*call);
+    fovea::reference_attention(in.query, in.key, in.value, in.out, in.options);
+  });
+}
+
+int fovea_capi_reference_row(const fovea_capi_call* call, int64_t b, int64_t h, int64_t q,
+                             double* out, double* lse) {
+  return guarded([&] {
+    const Call in(*call);
+    const auto value_dim = static_cast<std::size_t>(in.value.size(3));
+    *lse = fovea::reference_row(in.query, in.key, in.value, in.options, b, h, q,
+                                std::span(out, value_dim));
+  });
+}
+
+int fovea_capi_repeat(const fovea_capi_call* call, int64_t count, double* nanoseconds) {
+  return guarded([&] {
+    require(count > 0, "[fovea_capi_repeat] count: expected at least 1, got less");
+    const Call in(*call);
+    const auto start = std::chrono::steady_clock::now();
+    for (int64_t i = 0; i < count; ++i) in.run();
+    const auto stop = std::chrono::steady_clock::now();
+    *nanoseconds =
+        std::chrono::duration<double, std::nano>(stop - start).count() / static_cast<double>(count);
+  });
+}
+
+int fovea_capi_measure_fma_peak(int32_t threads, double* flops) {
+  return guarded([&] { *flops = fovea::measure_fma_peak(threads); });
+}
+
+int fovea_capi_backends(char* buffer, size_t capacity, size_t* needed) {
+  return guarded([&] {
+    std::string text;
+    for (const fovea::BackendInfo& info : fovea::backends()) {
+      text += info.name + (info.available ? " available: " : " not available: ") + info.detail;
+      text += '\n';
+    }
+    copy_text(text, buffer, capacity, needed);
+  });
+}
+
+}  // extern "C"

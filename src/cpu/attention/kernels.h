@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <fovea/block_mask.h>
+/// What the per-ISA attention kernels are given: plain structs, and a table of functions for each ISA.
+/// Kernel sources include this, so it holds no code.
+namespace fovea::cpu {
+
+class TileProgram;
+class TileBinding;
+enum class Isa : uint8_t;
+
+/// An input (B, H, L, E). Strides count elements and may have any sign.
+struct Tensor4 {
+  const float* data = nullptr;
+  int64_t batch = 0, head = 0, row = 0, column = 0;
+};
+
+/// What every tile of one forward call shares.
+struct ForwardCall {
+  Tensor4 query;
+  float* out = nullptr;
+  int64_t out_batch = 0, out_head = 0, out_row = 0, out_column = 0;
+  float* lse = nullptr;  // or nullptr
+  int64_t lse_batch = 0, lse_head = 0, lse_row = 0;
+  int64_t kv_len = 0, head_dim = 0, value_dim = 0;
+  float scale = 1;
+  int64_t max_rows = 0;  // of a tile
+  int64_t key_step = 0;  // keys of a tile at most: with the mask, all that results depend on
+  bool has_mask = false;
+  int64_t mask_block = 0;                // keys of a block of the mask
+  const TileProgram* program = nullptr;  // or nullptr: nothing to run, and no mask
+  const TileBinding* binding = nullptr;
+  bool has_score_mod = false;
+};
+
+/// Keys and values of one (batch, kv head) as the kernels read them.
+struct PackedHead {
+  const float* keys = nullptr;  // panels of block_columns keys, each [head_dim][block_columns]
+  const float* values = nullptr;
+  int64_t value_row = 0,
+          value_panel = 0;              // floats from key to key, from column panel to column panel
+  const uint8_t* not_finite = nullptr;  // one for kFiniteChunk keys: some value is inf or NaN
+};
+inline constexpr int64_t kFiniteChunk = 64;
+
+/// Rows [q0, q0 + rows) of one query head.
+struct ForwardTile {
+  int64_t b = 0, h = 0, q0 = 0, rows = 0;
+  PackedHead head;
+  const BlockRun* full = nullptr;  // with a mask: the blocks to walk
+  const BlockRun* partial = nullptr;
+  int64_t full_runs = 0, partial_runs = 0;
+};
+
+/// Keys [first, last) of a matrix of `length` rows and `width` columns. `first` is a multiple of
+/// pack_step.
+struct PackJob {
+  const float* from = nullptr;
+  int64_t row = 0, column = 0;
+  int64_t first = 0, last = 0, length = 0, width = 0;
+  float* to = nullptr;            // values: nullptr to look for non-finite ones only
+  uint8_t* not_finite = nullptr;  // values: first entry of the whole head
+};
+
+struct AttentionKernels {
+  int lanes = 0, block_rows = 0, block_columns = 0;  // block_columns: also the width of a panel
+  void (*pack_keys)(const PackJob& job) = nullptr;
+  void (*pack_values)(const PackJob& job) = nullptr;
+  size_t (*forward_scratch)(const ForwardCall& call) = nullptr;  // bytes a worker, multiple of 64
+  void (*forward)(const ForwardCall& call, const ForwardTile& tile, void* scratch) = nullptr;
+};
+
+/// Keys of a pack job begin at multiples of it, whatever the ISA.
+inline constexpr int64_t kPackStep = 256;
+
+/// The kernels for an ISA that is built in; InternalError for one that is not.
+const AttentionKernels& attention_kernels(Isa isa);
+
+}  // namespace fovea::cpu

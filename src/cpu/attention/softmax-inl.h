@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cpu/simd_math.h"
+
+/// The softmax of a tile, online: a reference (the running maximum, rounded up to a whole number) and
+/// lane-wise running sums a row. For kernel sources only, as simd.h.
+namespace fovea::cpu::FOVEA_ISA_NAMESPACE {
+namespace {  // NOLINT: internal linkage, as simd.h
+
+constexpr float kSmallest = 1.17549435e-38f;  // the smallest normal number
+
+struct SoftmaxRows {
+  int64_t rows, keys;
+  float* scores;  // in: scores; out: weights. Written up to the end of the last vector.
+  int64_t score_row;
+  float* values;  // sums of the steps before, rescaled where the reference moves
+  int64_t value_row;
+  float* reference;  // base 2; -inf: no score yet
+  float* sum;        // kLanes a row
+  float unit;        // scores * unit are in base 2
+};
+
+/// What the weights of a row are relative to.
+struct Reference {
+  Floats lowest;     // scores below count as this: their weight is 0
+  Floats magic;      // 1.5 * 2^23 + 127 - reference
+  Floats reference;  // where the reference is too large for that (or infinite, or NaN)
+  Floats unit;
+  bool ordinary;
+};
+
+FOVEA_INLINE Reference reference_of(float reference, float unit) {
+  Reference r;
+  r.ordinary = reference > -1e6f && reference < 1e6f;
+  r.lowest = broadcast((reference - 127.0f) / unit);
+  r.magic = broadcast(12583039.0f - reference);
+  r.reference = broadcast(reference == -kInfinity ? 0.0f : reference);  // -inf - -inf would be NaN
+  r.unit = broadcast(unit);
+  return r;
+}
+
+/// 2^(score * unit - reference). As the reference is whole, adding `magic` leaves in the low bits of the
+/// sum the exponent of the weight, and score * unit minus its whole part is the fraction: the
+/// reference itself is never subtracted.
+template <bool kBase2>
+FOVEA_INLINE Floats weight_of(Floats score, const Reference& r) {
+  const Floats x = max(r.lowest, score);  // this order lets NaN through
+  const Floats shifted = kBase2 ? x + r.magic : fma(x, r.unit, r.magic);
+  const Floats whole = shifted - r.magic;
+  const Floats fraction = kBase2 ? x - whole : fma(x, r.unit, -whole);
+  return exp2_fraction(fraction) * as_floats(as_ints(shifted) << 23);
+}
+
+/// Replaces scores by weights, returns their sum lane by lane. Meanwhile finds the largest score of
+/// `next`: that reads the second-level cache, which would be waited for otherwise.
+template <bool kBase2>
+FOVEA_INLINE Floats weigh_row(float* row, const float* next, int64_t vectors, const Reference& r,
+                              Floats& largest_next) {
+  Floats even = {}, odd = {}, largest = load(next);
+  for (; vectors >= 2; vectors -= 2, row += 2 * kLanes, next += 2 * kLanes) {
+    const Floats a = weight_of<kBase2>(load(row), r);
+    const Floats b = weight_of<kBase2>(load(row + kLanes), r);
+    largest = max(largest, max(load(next), load(next + kLanes)));
+    store(row, a);
+    store(row + kLanes, b);
+    even += a;
+    odd += b;
+  }
+  if (vectors != 0) {
+    largest = max(largest, load(next));
+    const Floats a = weight_of<kBase2>(load(row), r);
+    store(row, a);
+    even += a;
+  }
+  largest_next = largest;
+  return even + odd;
+}
+
+/// The same for any reference, and so that a weight is 0 if and only if the score is -inf.
+__attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors,
+                                                   const Reference& r) {
+  Floats sum = {};
+  for (int64_t v = 0; v < vectors; ++v, row += kLanes) {
+    const Floats score = load(row);
+    const Floats weight = max(broadcast(kSmallest), exp2(fma(score, r.unit, -r.reference)));
+    const Floats kept = select(score == -kInfinity, Floats{}, weight);
+    store(row, kept);
+    sum += kept;
+  }
+  return sum;
+}
+
+FOVEA_INLINE Floats largest_of(const float* row, int64_t vectors) {
+  Floats largest = load(row);
+  for (int64_t v = 1; v < vectors; ++v) largest = max(largest, load(row + v * kLanes));
+  return largest;
+}
+
+FOVEA_INLINE void scale_row(float* row, int64_t floats, float factor) {
+  for (int64_t i = 0; i < floats; i += kLanes) store(row + i, load(row + i) * factor);
+}
+
+/// Moves the reference of row r up to `largest` if it is below. Rounded up, it moves rarely, and then by
+/// a power of two, which rounds nothing.
+FOVEA_INLINE float move_reference(const SoftmaxRows& s, int64_t r, float largest, bool started) {
+  const float before = s.reference[r];
+  const float now = __builtin_ceilf(largest * s.unit);
+  if (!(now > before)) return before;
+  s.reference[r] = now;
+  if (before != -kInfinity) {
+    const Floats factor =
+        max(broadcast(kSmallest), exp2(broadcast(before - now)));  // infinite sums stay so
+    store(s.sum + r * kLanes, load(s.sum + r * kLanes) * factor);
+    if (started) scale_row(s.values + r * s.value_row, s.value_row, factor[0]);
+  }
+  return now;
+}
+
+/// Fills the last vector of a row, beyond its keys, with -inf.
+FOVEA_INLINE void fill_tail(const SoftmaxRows& s, int64_t r) {
+  const int64_t tail = s.keys % kLanes;
+  if (tail == 0) return;
+  float* last = s.scores + r * s.score_row + s.keys - tail;
+  store(last, select(first_lanes(tail), load(last), broadcast(-kInfinity)));
+}
+
+template <bool kBase2>
+__attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, bool exact) {
+  const int64_t vectors = (s.keys + kLanes - 1) / kLanes;
+  fill_tail(s, 0);
+  Floats largest = largest_of(s.scores, vectors);
+  for (int64_t r = 0; r < s.rows; ++r) {
+    const Reference reference = reference_of(move_reference(s, r, hmax(largest), started), s.unit);
+    float* row = s.scores + r * s.score_row;
+    const float* next = row;
+    if (r + 1 < s.rows) {
+      fill_tail(s, r + 1);
+      next = row + s.score_row;
+    }
+    Floats sum;
+    if (exact || !reference.ordinary) {
+      sum = weigh_row_exactly(row, vectors, reference);
+      largest = largest_of(next, vectors);
+    } else {
+      sum = weigh_row<kBase2>(row, next, vectors, reference, largest);
+    }
+    store(s.sum + r * kLanes, load(s.sum + r * kLanes) + sum);
+  }
+}
+
+/// `exact`: a weight is 0 only where the score is -inf, so that 0 says that the row may not see the key.
+FOVEA_INLINE void softmax(const SoftmaxRows& s, bool started, bool exact) {
+  s.unit == 1.0f ? softmax_rows<true>(s, started, exact) : softmax_rows<false>(s, started, exact);
+}
+
+}  // namespace
+}  // namespace fovea::cpu::FOVEA_ISA_NAMESPACE

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/attention/cpu_backend.h"
+
+#include <gtest/gtest.h>
+
+namespace fovea::cpu {
+namespace {
+
+attention::Problem problem() {
+  attention::Problem p;
+  const Dims sizes{1, 1, 4, 8};
+  p.query = p.key = p.value = p.out = {nullptr, DType::f32, sizes, contiguous_strides(sizes), {}};
+  p.batch = p.q_heads = p.kv_heads = 1;
+  p.q_len = p.kv_len = 4;
+  p.head_dim = p.value_dim = 8;
+  return p;
+}
+
+using Reasons = std::vector<std::string>;
+
+TEST(CpuBackendError, OtherDtypes) {
+  const auto backend = make_cpu_backend();
+  EXPECT_TRUE(backend->can_run(problem()).ok());
+  attention::Problem p = problem();
+  p.query.dtype = DType::f16;
+  p.value.dtype = DType::bf16;
+  EXPECT_EQ(backend->can_run(p).reasons,
+            (Reasons{"the cpu backend computes in f32 only: query is f16",
+                     "the cpu backend computes in f32 only: value is bf16"}));
+}
+
+TEST(CpuBackendError, OtherDevices) {
+  const auto backend = make_cpu_backend();
+  attention::Problem p = problem();
+  p.key.device.type = DeviceType::cuda;
+  EXPECT_EQ(backend->can_run(p).reasons,
+            (Reasons{"the cpu backend reads the CPU's memory only: key lies on another device"}));
+
+  p = problem();
+  float number = 1;
+  TensorView tensor = view(&number, {1});
+  tensor.device.type = DeviceType::cuda;
+  const Capture table(tensor);
+  p.score_mod = score_mod([&](auto s, auto, auto, auto, auto) { return s * table[0]; });
+  EXPECT_EQ(backend->can_run(p).reasons, (Reasons{"the cpu backend reads the CPU's memory only: "
+                                                  "captured tensor t0 lies on another device"}));
+}
+
+}  // namespace
+}  // namespace fovea::cpu

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "unit/cpu/attention_harness.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <ostream>
+
+#include <fovea/random.h>
+#include "attention/reference.h"
+#include "cpu/attention/forward.h"
+#include "cpu/isa.h"
+
+namespace fovea::cpu::testing {
+namespace {
+
+constexpr std::size_t kGuardBytes = 256;
+constexpr int kGuard = 0xff;  // as floats: NaN
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+
+TensorView filled(std::vector<float>& data, const Dims& sizes, const Random& random,
+                  uint64_t& position) {
+  int64_t count = 1;
+  for (const int64_t size : sizes) count *= size;
+  data.resize(static_cast<std::size_t>(count));
+  for (float& x : data) x = random.normal(position++);
+  return view(data.data(), sizes);
+}
+
+// Outputs of a problem, and the problem.
+struct Call {
+  explicit Call(const Inputs& inputs) {
+    const Shape& s = inputs.shape;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const int64_t rows = s.batch * s.q_heads * s.q_len;
+    result.out.assign(static_cast<std::size_t>(rows * inputs.value_dim()), nan);
+    result.lse.assign(static_cast<std::size_t>(rows), nan);
+    FlexOptions options = inputs.options;
+    options.lse = view(result.lse.data(), {s.batch, s.q_heads, s.q_len});
+    const TensorView out =
+        view(result.out.data(), {s.batch, s.q_heads, s.q_len, inputs.value_dim()});
+    problem = attention::validate("test", inputs.query, inputs.key, inputs.value, out, options);
+  }
+  Result result;
+  attention::Problem problem;
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+::testing::AssertionResult compare(const char* what, const std::vector<float>& got,
+                                   const std::vector<float>& expected, double tolerance) {
+  if (got.size() != expected.size()) return ::testing::AssertionFailure() << what << ": other size";
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double a = static_cast<double>(got[i]), b = static_cast<double>(expected[i]);
+    const bool ok = std::isnan(b)   ? std::isnan(a)
+                    : std::isinf(b) ? a == b
+                                    : std::abs(a - b) <= tolerance * (1 + std::abs(b));
+    if (!ok) {
+      return ::testing::AssertionFailure()
+             << what << "[" << i << "]: expected " << b << ", got " << a;
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+}  // namespace
+
+std::vector<NamedKernels> all_kernels() {
+  std::vector<NamedKernels> all;
+  for (const Isa isa : usable_isas()) all.push_back({name_of(isa), &attention_kernels(isa)});
+  all.push_back({"wide", &wide::kAttentionKernels});
+  return all;
+}
+
+std::string name_of_kernels(const ::testing::TestParamInfo<NamedKernels>& info) {
+  return info.param.name;
+}
+void PrintTo(const NamedKernels& kernels, std::ostream* out) { *out << kernels.name; }
+
+std::string to_string(const Shape& s) {
+  std::string text = "batch " + std::to_string(s.batch) + ", heads " + std::to_string(s.q_heads);
+  text += "/" + std::to_string(s.kv_heads) + ", lengths " + std::to_string(s.q_len) + " x ";
+  text += std::to_string(s.kv_len) + ", head_dim " + std::to_string(s.head_dim);
+  return text + ", value_dim " + std::to_string(s.value_dim);
+}
+
+Inputs::Inputs(const Shape& s, uint64_t seed) : shape(s) {
+  const Random random(seed);
+  uint64_t position = 0;
+  query = filled(query_data, {s.batch, s.q_heads, s.q_len, s.head_dim}, random, position);
+  key = filled(key_data, {s.batch, s.kv_heads, s.kv_len, s.head_dim}, random, position);
+  value = filled(value_data, {s.batch, s.kv_heads, s.kv_len, value_dim()}, random, position);
+}
+
+bool Result::operator==(const Result& other) const {
+  return same_bits(out, other.out) && same_bits(lse, other.lse);
+}
+
+Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads) {
+  Call call(inputs);
+  const attention::Problem& problem = call.problem;
+  const TileProgram program = lower(problem.score_mod, problem.mask_mod);
+  const TileBinding binding =
+      bind(program, problem.score_mod, problem.mask_mod, problem.needs_64_bits);
+  const auto executor = make_thread_pool(threads);
+
+  const std::size_t bytes =
+      forward_workspace_bytes(*kernels.kernels, program, problem, executor->num_threads());
+  const std::size_t all = (bytes + kGuardBytes + 63) / 64 * 64;
+  const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, all));
+  std::memset(memory.get(), kGuard, all);
+  run_forward(*kernels.kernels, program, binding, problem, {memory.get(), bytes}, *executor);
+  for (std::size_t i = bytes; i < all; ++i) {
+    if (static_cast<unsigned char*>(memory.get())[i] == kGuard) continue;
+    ADD_FAILURE() << "written " << i - bytes << " bytes behind the workspace";
+    break;
+  }
+  return call.result;
+}
+
+Result run_reference(const Inputs& inputs) {
+  Call call(inputs);
+  attention::reference(call.problem, default_executor());
+  return call.result;
+}
+
+::testing::AssertionResult is_near(const Result& got, const Result& expected, double tolerance) {
+  const auto out = compare("out", got.out, expected.out, tolerance);
+  return out ? compare("lse", got.lse, expected.lse, tolerance) : out;
+}
+
+::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs, int threads,
+                                    double tolerance) {
+  auto near = is_near(run_kernels(kernels, inputs, threads), run_reference(inputs), tolerance);
+  if (!near) near << " (" << to_string(inputs.shape) << ")";
+  return near;
+}
+
+}  // namespace fovea::cpu::testing

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# For ./run check: a function a step. Each is one list of commands joined by &&, because the caller
+# tests its status and bash ignores `set -e` there.
+# shellcheck shell=bash
+
+# The cheap ones first.
+check_steps=(format layers size docs symbols clang asan tsan)
+
+list_cpp() { python3 tools/list_files.py .h .cpp .def .cu .cuh; }
+
+check_format() {
+  need_venv .venv tools/requirements.txt &&
+    list_cpp | xargs -0 .venv/bin/clang-format --dry-run -Werror &&
+    .venv/bin/ruff check --quiet . &&
+    .venv/bin/ruff format --quiet --check .
+}
+check_layers() { python3 tools/check_layers.py; }
+check_size() { python3 tools/check_file_size.py; }
+check_docs() { python3 tools/check_docs_paths.py; }
+
+# The kernels as they are shipped.
+check_symbols() { build release fovea && python3 tools/check_symbols.py build/release; }
+
+# Only its warnings are wanted.
+check_clang() { build clang-warnings; }
+
+# g++ with warnings as errors, too.
+check_asan() {
+  build asan-ubsan && ctest --preset asan-ubsan -j "$(nproc)"
+}
+
+check_tsan() {
+  build tsan || return
+  # The thread sanitizer of older compilers cannot stand the address layouts of newer kernels.
+  local fixed_layout=(setarch "$(uname -m)" -R)
+  "${fixed_layout[@]}" true 2>/dev/null || fixed_layout=()
+  "${fixed_layout[@]}" ctest --preset tsan -j "$(nproc)"
+}
+
+# One line a step; the log only of the one that fails.
+run_step() {
+  local name=$1 start=$SECONDS log=build/check/$1.log
+  local green='' red='' plain=''
+  if [[ -t 1 ]]; then
+    green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+    printf '%-8s ...' "$name"
+  fi
+  if "check_$name" >"$log" 2>&1 </dev/null; then
+    printf '%s%-8s %sok%s %5d s\n' "${green:+$'\r'}" "$name" "$green" "$plain" $((SECONDS - start))
+  else
+    printf '%s%-8s %sFAILED%s %d s\n' "${red:+$'\r'}" "$name" "$red" "$plain" $((SECONDS - start))
+    tail -n 100 "$log"
+    printf '\n./run check %s failed; the whole log: %s\n' "$name" "$log"
+    exit 1
+  fi
+}
+
+run_check() {
+  local name steps=("$@")
+  ((${#steps[@]})) || steps=("${check_steps[@]}")
+  for name in "${steps[@]}"; do
+    [[ " ${check_steps[*]} " == *" $name "* ]] ||
+      fail "check step: expected one of ${check_steps[*]}, got $name"
+  done
+  # Before the steps, whose output is a log: installing may ask for a password.
+  need_packages python3
+  need_to_build
+  need_packages libgtest-dev libcli11-dev libfmt-dev nlohmann-json3-dev libpng-dev
+  [[ " ${steps[*]} " != *" clang "* ]] || need_packages clang
+  mkdir -p build/check
+  for name in "${steps[@]}"; do run_step "$name"; done
+}
