@@ -67,8 +67,7 @@ std::string explain(const TensorView& query, const TensorView& key, const Tensor
 
 void reference_attention(const TensorView& query, const TensorView& key, const TensorView& value,
                          const TensorView& out, const FlexOptions& options) {
-  const auto problem =
-      attention::validate("reference_attention", query, key, value, out, options);
+  const auto problem = attention::validate("reference_attention", query, key, value, out, options);
   attention::reference(problem, executor_of(options));
 }
 
@@ -104,8 +103,6 @@ std::vector<BackendInfo> backends() {
   return all;
 }
 
-double measure_fma_peak(int threads) {
-  return cpu::measure_fma_peak(threads, cpu::isa_in_force());
-}
+double measure_fma_peak(int threads) { return cpu::measure_fma_peak(threads, cpu::isa_in_force()); }
 
 }  // namespace fovea

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCKS = re.compile(r"(<!-- examples/hello.cpp -->\n```cpp\n)(.*?)(```\n\nprints\n\n```\n)(.*?)(```\n)", re.S)
+BLOCKS = re.compile(
+    r"(<!-- examples/hello.cpp -->\n```cpp\n)(.*?)(```\n\nprints\n\n```\n)(.*?)(```\n)", re.S
+)
 
 
 def main():
@@ -27,7 +29,10 @@ def main():
     if write:
         readme.write_text(wanted)
     elif wanted != text:
-        sys.exit("README.md does not show examples/hello.cpp and its output: run tools/check_readme.py PROGRAM --write")
+        sys.exit(
+            "README.md must show examples/hello.cpp and its output: "
+            "run tools/check_readme.py PROGRAM --write"
+        )
     print("README.md shows examples/hello.cpp and its output")
 
 

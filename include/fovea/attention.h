@@ -24,13 +24,14 @@ struct Workspace {
 };
 
 struct FlexOptions {
-  Program score_mod = {};         ///< empty: scores as they are
-  BlockMask block_mask = {};      ///< empty: every query attends to every key
+  Program score_mod = {};                      ///< empty: scores as they are
+  BlockMask block_mask = {};                   ///< empty: every query attends to every key
   std::optional<double> scale = std::nullopt;  ///< default 1/sqrt(head_dim)
-  std::optional<TensorView> lse = std::nullopt;  ///< output (B, Hq, Lq) f32: natural log of the sum of exp(score)
-  Workspace workspace = {};       ///< empty: the call allocates what workspace_bytes says
-  Executor* executor = nullptr;   ///< nullptr: default_executor()
-  std::string backend = {};       ///< empty: the first that can; else a name of backends()
+  std::optional<TensorView> lse =
+      std::nullopt;              ///< output (B, Hq, Lq) f32: natural log of the sum of exp(score)
+  Workspace workspace = {};      ///< empty: the call allocates what workspace_bytes says
+  Executor* executor = nullptr;  ///< nullptr: default_executor()
+  std::string backend = {};      ///< empty: the first that can; else a name of backends()
 };
 
 /// out = softmax(mod(q k^T * scale)) v, fused: no score matrix is ever stored.
@@ -73,9 +74,9 @@ FOVEA_API double reference_row(const TensorView& query, const TensorView& key,
 
 /// A backend as this machine has it.
 struct BackendInfo {
-  std::string name;      ///< "cpu"
+  std::string name;  ///< "cpu"
   bool available = false;
-  std::string detail;    ///< instruction set, threads, or why it is not available
+  std::string detail;  ///< instruction set, threads, or why it is not available
 };
 FOVEA_API std::vector<BackendInfo> backends();
 

@@ -11,7 +11,7 @@ namespace fovea {
 
 struct ConfigEntry {
   std::string name;
-  std::string value;          ///< as set; empty if it is not
+  std::string value;  ///< as set; empty if it is not
   std::string default_value;
   std::string meaning;
 };

@@ -17,9 +17,9 @@ FOVEA_API std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter,
 class FOVEA_API Random {
  public:
   explicit Random(uint64_t seed) noexcept : seed_(seed) {}
-  uint32_t bits(uint64_t position) const noexcept;      ///< 32 uniform bits
-  float uniform(uint64_t position) const noexcept;      ///< in [0, 1), 24 bits
-  float normal(uint64_t position) const noexcept;       ///< mean 0, variance 1 (Box-Muller)
+  uint32_t bits(uint64_t position) const noexcept;  ///< 32 uniform bits
+  float uniform(uint64_t position) const noexcept;  ///< in [0, 1), 24 bits
+  float normal(uint64_t position) const noexcept;   ///< mean 0, variance 1 (Box-Muller)
   int64_t below(uint64_t position, int64_t limit) const noexcept;  ///< in [0, limit), limit > 0
 
  private:

@@ -71,7 +71,8 @@ FOVEA_API Dims contiguous_strides(const Dims& sizes);
 template <class T>
 TensorView view(T* data, const Dims& sizes) {
   using Element = std::remove_const_t<T>;
-  return {const_cast<Element*>(data), DTypeOf<Element>::value, sizes, contiguous_strides(sizes), {}};
+  return {
+      const_cast<Element*>(data), DTypeOf<Element>::value, sizes, contiguous_strides(sizes), {}};
 }
 
 /// A view with explicit strides, in elements.

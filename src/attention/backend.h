@@ -15,7 +15,8 @@ namespace fovea::attention {
 class Plan {
  public:
   virtual ~Plan();
-  virtual std::string describe() const = 0;  // for explain: tiles, instruction set, program as lowered
+  virtual std::string describe()
+      const = 0;  // for explain: tiles, instruction set, program as lowered
 };
 
 class Backend {

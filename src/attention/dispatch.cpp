@@ -17,7 +17,7 @@ std::string join(const std::vector<std::string>& parts) {
 }
 
 BackendRegistry::Entry find_backend(const char* where, const BackendRegistry& backends,
-                                            const Problem& problem, const std::string& name) {
+                                    const Problem& problem, const std::string& name) {
   std::vector<std::string> reasons;
   std::vector<std::string> names;
   for (const auto& entry : backends.entries()) {
@@ -30,8 +30,9 @@ BackendRegistry::Entry find_backend(const char* where, const BackendRegistry& ba
   if (reasons.empty() && !name.empty()) {
     core::fail_argument(where, "backend must be one of backends()", join(names), "'" + name + "'");
   }
-  throw Unsupported(std::string("[") + where + "] no backend can run this problem: expected one of " +
-                        join(names) + ", got " + join(reasons),
+  throw Unsupported(std::string("[") + where +
+                        "] no backend can run this problem: expected one of " + join(names) +
+                        ", got " + join(reasons),
                     reasons);
 }
 

@@ -36,12 +36,14 @@ std::string classes_of(const Program& program) {
   std::string text;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     text += std::string(text.empty() ? "" : ", ") +
-            analysis::name_of(static_cast<analysis::ShapeClass>(i)) + " " + std::to_string(counts[i]);
+            analysis::name_of(static_cast<analysis::ShapeClass>(i)) + " " +
+            std::to_string(counts[i]);
   }
   return text;
 }
 
-void describe(std::ostream& out, const char* name, const Program& traced, const Program& simplified) {
+void describe(std::ostream& out, const char* name, const Program& traced,
+              const Program& simplified) {
   if (!traced) {
     out << name << ": none\n";
     return;
@@ -62,11 +64,11 @@ void describe_mask(std::ostream& out, const BlockMask& mask) {
   }
   const BlockCounts counts = mask.counts();
   const auto total = static_cast<double>(counts.total());
-  out << "block_mask: blocks of " << mask.block_size().q << " x " << mask.block_size().kv << ", planes "
-      << mask.batch() << " x " << mask.heads() << "; full " << counts.full << " ("
+  out << "block_mask: blocks of " << mask.block_size().q << " x " << mask.block_size().kv
+      << ", planes " << mask.batch() << " x " << mask.heads() << "; full " << counts.full << " ("
       << percent(static_cast<double>(counts.full), total) << "), partial " << counts.partial << " ("
-      << percent(static_cast<double>(counts.partial), total) << "), skipped " << counts.skipped << " ("
-      << percent(static_cast<double>(counts.skipped), total) << ")\n";
+      << percent(static_cast<double>(counts.partial), total) << "), skipped " << counts.skipped
+      << " (" << percent(static_cast<double>(counts.skipped), total) << ")\n";
 }
 
 }  // namespace

@@ -13,9 +13,9 @@ namespace fovea::attention {
 struct Problem {
   TensorView query, key, value, out;
   std::optional<TensorView> lse;
-  Program score_mod;      // empty if none; simplified by the time a backend sees it
-  BlockMask block_mask;   // empty if none
-  Program mask_mod;       // the block mask's program, simplified likewise
+  Program score_mod;           // empty if none; simplified by the time a backend sees it
+  BlockMask block_mask;        // empty if none
+  Program mask_mod;            // the block mask's program, simplified likewise
   bool needs_64_bits = false;  // some integer of the programs may leave 32 bits
   double scale = 1;
   int64_t batch = 0, q_heads = 0, kv_heads = 0, q_len = 0, kv_len = 0, head_dim = 0, value_dim = 0;

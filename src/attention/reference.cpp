@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "attention/reference.h"
+
 #include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include <fovea/error.h>
-#include "attention/reference.h"
 #include "core/fail.h"
 #include "program/interpret.h"
 
@@ -17,7 +18,8 @@ namespace {
 constexpr double kMasked = -std::numeric_limits<double>::infinity();
 
 double load(const TensorView& view, int64_t b, int64_t h, int64_t i, int64_t d) {
-  const int64_t at = b * view.stride(0) + h * view.stride(1) + i * view.stride(2) + d * view.stride(3);
+  const int64_t at =
+      b * view.stride(0) + h * view.stride(1) + i * view.stride(2) + d * view.stride(3);
   switch (view.dtype) {
     case DType::f64: return static_cast<const double*>(view.data)[at];
     case DType::f32: return static_cast<double>(static_cast<const float*>(view.data)[at]);
@@ -25,7 +27,11 @@ double load(const TensorView& view, int64_t b, int64_t h, int64_t i, int64_t d) 
       return static_cast<double>(static_cast<float>(static_cast<const BFloat16*>(view.data)[at]));
     case DType::f16:
       return static_cast<double>(static_cast<float>(static_cast<const Float16*>(view.data)[at]));
-    case DType::i64: case DType::i32: case DType::i16: case DType::i8: case DType::u8:
+    case DType::i64:
+    case DType::i32:
+    case DType::i16:
+    case DType::i8:
+    case DType::u8:
     case DType::boolean: break;
   }
   throw InternalError("[reference] not a floating-point tensor");
@@ -37,7 +43,11 @@ void store(void* data, DType dtype, int64_t at, double x) {
     case DType::f32: static_cast<float*>(data)[at] = static_cast<float>(x); return;
     case DType::bf16: static_cast<BFloat16*>(data)[at] = BFloat16(static_cast<float>(x)); return;
     case DType::f16: static_cast<Float16*>(data)[at] = Float16(static_cast<float>(x)); return;
-    case DType::i64: case DType::i32: case DType::i16: case DType::i8: case DType::u8:
+    case DType::i64:
+    case DType::i32:
+    case DType::i16:
+    case DType::i8:
+    case DType::u8:
     case DType::boolean: break;
   }
   throw InternalError("[reference] not a floating-point tensor");
@@ -99,7 +109,8 @@ void reference(const Problem& p, Executor& executor) {
     }
     if (p.lse) {
       const TensorView& view = *p.lse;
-      store(view.data, view.dtype, b * view.stride(0) + h * view.stride(1) + q * view.stride(2), lse);
+      store(view.data, view.dtype, b * view.stride(0) + h * view.stride(1) + q * view.stride(2),
+            lse);
     }
   });
 }

@@ -11,6 +11,7 @@ namespace fovea::attention {
 void reference(const Problem& problem, Executor& executor);
 
 /// One row: `out` has value_dim entries; returns the row's log-sum-exp (natural).
-double reference_row(const Problem& problem, int64_t b, int64_t h, int64_t q, std::span<double> out);
+double reference_row(const Problem& problem, int64_t b, int64_t h, int64_t q,
+                     std::span<double> out);
 
 }  // namespace fovea::attention

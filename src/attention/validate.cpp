@@ -30,7 +30,8 @@ class Checker {
       require(false, rule(" must be on a known device"), "cpu or cuda", "another");
     }
     if (view.rank() != 4) {
-      require(false, rule(" must have 4 dimensions (batch, heads, length, head_dim)"), 4, view.rank());
+      require(false, rule(" must have 4 dimensions (batch, heads, length, head_dim)"), 4,
+              view.rank());
     }
     if (!is_floating(view.dtype)) {
       require(false, rule(" must be floating-point"), "f64, f32, bf16 or f16", name_of(view.dtype));
@@ -115,8 +116,8 @@ void check_outputs(const Checker& check, const Problem& p) {
   const Dims lse{p.batch, p.q_heads, p.q_len};
   check.require(p.lse->sizes == lse, "lse must have the shape (batch, query heads, query length)",
                 to_string(lse), to_string(p.lse->sizes));
-  check.require(p.lse->dtype == DType::f32 || p.lse->dtype == DType::f64,
-                "lse dtype must be f32", "f32", name_of(p.lse->dtype));
+  check.require(p.lse->dtype == DType::f32 || p.lse->dtype == DType::f64, "lse dtype must be f32",
+                "f32", name_of(p.lse->dtype));
   check.require(p.lse->data != nullptr || p.lse->numel() == 0, "lse must have memory", "a pointer",
                 "null");
 }
@@ -145,8 +146,14 @@ void check_programs(const Checker& check, Problem& p) {
   }
   if (p.mask_mod) check.captures("mask_mod", p.mask_mod);
   if (p.batch == 0 || p.q_heads == 0 || p.q_len == 0 || p.kv_len == 0) return;
-  const analysis::Box whole{.b0 = 0, .b1 = p.batch - 1, .h0 = 0, .h1 = p.q_heads - 1,
-                            .q0 = 0, .q1 = p.q_len - 1, .kv0 = 0, .kv1 = p.kv_len - 1};
+  const analysis::Box whole{.b0 = 0,
+                            .b1 = p.batch - 1,
+                            .h0 = 0,
+                            .h1 = p.q_heads - 1,
+                            .q0 = 0,
+                            .q1 = p.q_len - 1,
+                            .kv0 = 0,
+                            .kv1 = p.kv_len - 1};
   for (const Program* program : {&p.score_mod, &p.mask_mod}) {
     if (!*program) continue;
     p.needs_64_bits |= analysis::check_ranges(*program, whole, check.where()).needs_64_bits;

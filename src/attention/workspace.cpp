@@ -41,7 +41,8 @@ void ScratchMemory::Free::operator()(void* p) const noexcept {
 
 ScratchMemory::ScratchMemory(const char* where, const Workspace& from_caller, std::size_t bytes) {
   if (from_caller.data != nullptr) {
-    core::require(from_caller.bytes >= bytes, where, "workspace must hold what workspace_bytes says",
+    core::require(from_caller.bytes >= bytes, where,
+                  "workspace must hold what workspace_bytes says",
                   "at least " + std::to_string(bytes), from_caller.bytes);
     const auto offset = reinterpret_cast<uintptr_t>(from_caller.data) % kWorkspaceAlignment;
     core::require(offset == 0, where, "workspace must be aligned",

@@ -58,7 +58,8 @@ std::string core::isa() { return read("FOVEA_ISA"); }
 bool core::check() {
   const std::string value = read("FOVEA_CHECK");
   if (value.empty()) return kCheckByDefault;
-  require(value == "0" || value == "1", "FOVEA_CHECK", "must be a switch", "0 or 1", "'" + value + "'");
+  require(value == "0" || value == "1", "FOVEA_CHECK", "must be a switch", "0 or 1",
+          "'" + value + "'");
   return value == "1";
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fovea/dtype.h>
-
 #include <bit>
+
+#include <fovea/dtype.h>
 
 namespace fovea {
 

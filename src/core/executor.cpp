@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fovea/executor.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <exception>
@@ -8,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include <fovea/executor.h>
 #include "core/config.h"
 #include "core/fail.h"
 
@@ -118,7 +117,8 @@ class ThreadPool final : public Executor {
     current_worker = worker;
     uint64_t seen = 0;
     for (;;) {
-      for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) {
+      for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen;
+           ++spin) {
         relax();
       }
       Job* job;
@@ -153,7 +153,8 @@ class ThreadPool final : public Executor {
 Executor::~Executor() = default;
 
 std::unique_ptr<Executor> make_thread_pool(int threads) {
-  core::require(threads >= 1, "make_thread_pool", "threads must be positive", "at least 1", threads);
+  core::require(threads >= 1, "make_thread_pool", "threads must be positive", "at least 1",
+                threads);
   return std::make_unique<ThreadPool>(threads);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fovea/random.h>
-
 #include <cmath>
 #include <numbers>
+
+#include <fovea/random.h>
 
 namespace fovea {
 namespace {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fovea/tensor.h>
-
 #include "core/fail.h"
 
 namespace fovea {

@@ -42,9 +42,8 @@ int main() {
     error = std::max(error, std::abs(got - expected[static_cast<std::size_t>(d)]));
   }
   // Row 0 may see key 0 alone, so it is value row 0, whatever the reference says.
-  const bool first_row = std::equal(v.begin(), v.begin() + kDim, out.begin(), [](float a, float b) {
-    return std::abs(a - b) <= 1e-6F;
-  });
+  const bool first_row = std::equal(v.begin(), v.begin() + kDim, out.begin(),
+                                    [](float a, float b) { return std::abs(a - b) <= 1e-6F; });
   std::printf("fovea %s: largest error %.2g, first row %s\n", FOVEA_VERSION_STRING, error,
               first_row ? "right" : "wrong");
   return error < 1e-5 && first_row ? 0 : 1;

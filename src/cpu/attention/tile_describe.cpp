@@ -14,8 +14,7 @@ using Data = TileProgram::Data;
 const char* text_of(TileOp op) {
   switch (op) {
 #define FOVEA_TILE_OP(name, operands, text) \
-  case TileOp::name:                        \
-    return text;
+  case TileOp::name: return text;
 #include "cpu/attention/tile_ops.def"
 #undef FOVEA_TILE_OP
   }

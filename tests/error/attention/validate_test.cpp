@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-#include <fovea/error.h>
 #include <gtest/gtest.h>
+
+#include <fovea/error.h>
 #include "attention/problem.h"
 
 namespace fovea::attention {
@@ -156,15 +157,17 @@ TEST_F(ValidateTest, Scale) {
 
 TEST_F(ValidateTest, ScoreModKind) {
   options.score_mod = mask_mod([](auto, auto, auto q, auto kv) { return q >= kv; });
-  EXPECT_EQ(error(), text("score_mod must be a score program: expected (score, b, h, q, kv) -> score, "
-                          "got a mask_mod"));
+  EXPECT_EQ(error(),
+            text("score_mod must be a score program: expected (score, b, h, q, kv) -> score, "
+                 "got a mask_mod"));
 }
 
 TEST_F(ValidateTest, BlockMaskLengths) {
   const auto causal = [](auto, auto, auto q, auto kv) { return q >= kv; };
   options.block_mask = create_block_mask(causal, {.q_len = 5, .kv_len = 8});
-  EXPECT_EQ(error(), text("block_mask must be made for these lengths (create_block_mask with q_len, "
-                          "kv_len): expected 5 x 7, got 5 x 8"));
+  EXPECT_EQ(error(),
+            text("block_mask must be made for these lengths (create_block_mask with q_len, "
+                 "kv_len): expected 5 x 7, got 5 x 8"));
 }
 
 TEST_F(ValidateTest, BlockMaskBatchAndHeads) {
@@ -177,8 +180,8 @@ TEST_F(ValidateTest, BlockMaskBatchAndHeads) {
 }
 
 TEST_F(ValidateTest, UnboundCapture) {
-  options.score_mod = parse_program(
-      "score_mod(score, b, h, q, kv; t0: f32[1]) {\n  return score + t0[h]\n}\n");
+  options.score_mod =
+      parse_program("score_mod(score, b, h, q, kv; t0: f32[1]) {\n  return score + t0[h]\n}\n");
   std::string got = error();
   // The program's own tensor has a size, so its missing memory is seen.
   float x = 0;
@@ -187,13 +190,15 @@ TEST_F(ValidateTest, UnboundCapture) {
   const TensorView captures[] = {unbound};
   options.score_mod = parse_program("score + t0[h]", captures);
   got = error();
-  EXPECT_EQ(got, text("capture t0 of score_mod must be bound to memory: expected a pointer, got null"));
+  EXPECT_EQ(got,
+            text("capture t0 of score_mod must be bound to memory: expected a pointer, got null"));
 }
 
 TEST_F(ValidateTest, AnIndexThatIsOutsideForEveryElementIsAnError) {
   float table[4] = {};
   const Capture slopes = capture(view(table, {4}));
-  options.score_mod = score_mod([=](auto s, auto, auto h, auto, auto) { return s + slopes[h + 4]; });
+  options.score_mod =
+      score_mod([=](auto s, auto, auto h, auto, auto) { return s + slopes[h + 4]; });
   const std::string got = error();
   EXPECT_NE(got.find("[flex_attention]"), std::string::npos) << got;
   EXPECT_NE(got.find("t0"), std::string::npos) << got;
@@ -203,7 +208,8 @@ TEST_F(ValidateTest, AnIndexThatIsOutsideForEveryElementIsAnError) {
 TEST_F(ValidateTest, AnIndexThatIsSometimesOutsideIsNot) {
   float table[4] = {};
   const Capture slopes = capture(view(table, {4}));
-  options.score_mod = score_mod([=](auto s, auto, auto h, auto, auto) { return s + slopes[h + 2]; });
+  options.score_mod =
+      score_mod([=](auto s, auto, auto h, auto, auto) { return s + slopes[h + 2]; });
   EXPECT_EQ(error(), "no error");
 }
 

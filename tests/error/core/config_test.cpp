@@ -4,9 +4,10 @@
 #include <cstdlib>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include <fovea/config.h>
 #include <fovea/error.h>
-#include <gtest/gtest.h>
 
 namespace fovea::core {
 namespace {
@@ -55,15 +56,17 @@ TEST(ConfigTest, ReadsGoodValues) {
 TEST(ConfigTest, RefusesBadThreadCounts) {
   for (const char* bad : {"0", "-1", "two", "2 ", "1025", "99999999999"}) {
     const Environment threads("FOVEA_NUM_THREADS", bad);
-    EXPECT_EQ(error_of([] { num_threads(); }),
-              std::string("[FOVEA_NUM_THREADS] must be a number of threads: expected 1 to 1024, got '") +
-                  bad + "'");
+    EXPECT_EQ(
+        error_of([] { num_threads(); }),
+        std::string("[FOVEA_NUM_THREADS] must be a number of threads: expected 1 to 1024, got '") +
+            bad + "'");
   }
 }
 
 TEST(ConfigTest, RefusesABadSwitch) {
   const Environment checks("FOVEA_CHECK", "yes");
-  EXPECT_EQ(error_of([] { check(); }), "[FOVEA_CHECK] must be a switch: expected 0 or 1, got 'yes'");
+  EXPECT_EQ(error_of([] { check(); }),
+            "[FOVEA_CHECK] must be a switch: expected 0 or 1, got 'yes'");
 }
 
 TEST(ConfigTest, TheTableShowsTheValueInForce) {

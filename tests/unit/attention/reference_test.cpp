@@ -5,8 +5,9 @@
 #include <limits>
 #include <vector>
 
-#include <fovea/random.h>
 #include <gtest/gtest.h>
+
+#include <fovea/random.h>
 
 namespace fovea::attention {
 namespace {
@@ -33,7 +34,8 @@ struct Call {
     return x;
   }
   void run() {
-    reference(validate("reference_attention", query, key, value, result, options), default_executor());
+    reference(validate("reference_attention", query, key, value, result, options),
+              default_executor());
   }
 
   std::vector<double> q, k, v, out, lse;
@@ -43,7 +45,8 @@ struct Call {
 
 /// Softmax attention of one head in the most literal way: all exponentials, no maximum.
 void expect_plain_attention(const Call& call, int64_t head, int64_t kv_head, double scale) {
-  const auto lq = call.query.size(2), lk = call.key.size(2), e = call.query.size(3), ev = call.value.size(3);
+  const auto lq = call.query.size(2), lk = call.key.size(2), e = call.query.size(3),
+             ev = call.value.size(3);
   for (int64_t i = 0; i < lq; ++i) {
     std::vector<double> weights;
     double sum = 0;
@@ -90,21 +93,23 @@ TEST(ReferenceTest, AppliesScoreModAndMaskByHand) {
   call.key.data = call.k.data();
   call.value.data = call.v.data();
   call.options.scale = 1;
-  call.options.score_mod = score_mod([](auto s, auto, auto, auto q, auto kv) { return s * 0.5 + (q - kv); });
-  call.options.block_mask =
-      create_block_mask([](auto, auto, auto q, auto kv) { return q >= kv; }, {.q_len = 2, .kv_len = 2});
+  call.options.score_mod =
+      score_mod([](auto s, auto, auto, auto q, auto kv) { return s * 0.5 + (q - kv); });
+  call.options.block_mask = create_block_mask([](auto, auto, auto q, auto kv) { return q >= kv; },
+                                              {.q_len = 2, .kv_len = 2});
   call.run();
   EXPECT_DOUBLE_EQ(call.out[0], 10);   // row 0 sees key 0 only
   EXPECT_DOUBLE_EQ(call.lse[0], 1.5);  // 1 * 3 / 2 + 0
   const double a = 2 * 3 * 0.5 + 1, b = 2 * 5 * 0.5;
   EXPECT_NEAR(call.lse[1], std::log(std::exp(a) + std::exp(b)), 1e-14);
-  EXPECT_NEAR(call.out[1], (10 * std::exp(a) + 20 * std::exp(b)) / (std::exp(a) + std::exp(b)), 1e-12);
+  EXPECT_NEAR(call.out[1], (10 * std::exp(a) + 20 * std::exp(b)) / (std::exp(a) + std::exp(b)),
+              1e-12);
 }
 
 TEST(ReferenceTest, AFullyMaskedRowGivesZeroAndMinusInfinity) {
   Call call(3, 4, 2, 2);
-  call.options.block_mask =
-      create_block_mask([](auto, auto, auto q, auto kv) { return q > kv; }, {.q_len = 3, .kv_len = 4});
+  call.options.block_mask = create_block_mask([](auto, auto, auto q, auto kv) { return q > kv; },
+                                              {.q_len = 3, .kv_len = 4});
   call.run();
   EXPECT_EQ(call.out[0], 0);
   EXPECT_EQ(call.out[1], 0);
@@ -121,8 +126,8 @@ TEST(ReferenceTest, NoKeysGiveZeroAndMinusInfinity) {
 
 TEST(ReferenceTest, NaNBehindAMaskNeverLeaks) {
   Call call(2, 3, 2, 2);
-  call.options.block_mask =
-      create_block_mask([](auto, auto, auto, auto kv) { return kv != 1; }, {.q_len = 2, .kv_len = 3});
+  call.options.block_mask = create_block_mask([](auto, auto, auto, auto kv) { return kv != 1; },
+                                              {.q_len = 2, .kv_len = 3});
   for (std::size_t d = 2; d < 4; ++d) call.k[d] = call.v[d] = kNan;
   call.run();
   for (const double x : call.out) EXPECT_TRUE(std::isfinite(x));

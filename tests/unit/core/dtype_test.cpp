@@ -2,9 +2,10 @@
 #include <cmath>
 #include <limits>
 
+#include <gtest/gtest.h>
+
 #include <fovea/dtype.h>
 #include <fovea/random.h>
-#include <gtest/gtest.h>
 
 namespace fovea {
 namespace {
@@ -64,7 +65,8 @@ void rounding_is_to_nearest_even(float largest) {
     const float x = random.normal(i) * std::exp2(static_cast<float>(random.below(i, 30)) - 24.0f);
     if (std::fabs(x) > largest) continue;
     const Half got(x);
-    const double error = std::fabs(static_cast<double>(static_cast<float>(got)) - static_cast<double>(x));
+    const double error =
+        std::fabs(static_cast<double>(static_cast<float>(got)) - static_cast<double>(x));
     for (const int step : {-1, 1}) {
       Half other = got;
       other.bits = static_cast<uint16_t>(other.bits + step);
@@ -90,7 +92,7 @@ TEST(DTypeTest, ConversionsOfEdges) {
   EXPECT_EQ(static_cast<float>(Float16(-kInf)), -kInf);
   EXPECT_EQ(Float16(-0.0f).bits, 0x8000);
   EXPECT_EQ(static_cast<float>(Float16(0x1p-24f)), 0x1p-24f);
-  EXPECT_EQ(Float16(0x1p-25f).bits, 0);  // a tie, and 0 is even
+  EXPECT_EQ(Float16(0x1p-25f).bits, 0);           // a tie, and 0 is even
   EXPECT_EQ(BFloat16(1.00390625f).bits, 0x3f80);  // a tie, and 1 is even
   EXPECT_EQ(static_cast<float>(BFloat16(3.4e38f)), kInf);
   // A NaN whose mantissa bits are all cut off must not become an infinity.

@@ -4,9 +4,10 @@
 #include <thread>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include <fovea/error.h>
 #include <fovea/executor.h>
-#include <gtest/gtest.h>
 
 namespace fovea {
 namespace {

@@ -9,7 +9,9 @@
 namespace fovea::core {
 namespace {
 
-std::string hash(const std::string& text) { return to_string(hash_bytes(text.data(), text.size())); }
+std::string hash(const std::string& text) {
+  return to_string(hash_bytes(text.data(), text.size()));
+}
 
 TEST(HashTest, IsTheSameOnEveryMachine) {
   EXPECT_EQ(hash("mask_mod(b, h, q, kv)").size(), 32u);

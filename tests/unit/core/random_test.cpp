@@ -2,8 +2,9 @@
 #include <cmath>
 #include <set>
 
-#include <fovea/random.h>
 #include <gtest/gtest.h>
+
+#include <fovea/random.h>
 
 namespace fovea {
 namespace {

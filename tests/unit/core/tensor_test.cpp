@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include <fovea/error.h>
 #include <fovea/tensor.h>
-#include <gtest/gtest.h>
 
 namespace fovea {
 namespace {

@@ -212,9 +212,12 @@ TEST_P(ForwardMask, InfiniteValuesWithVanishingWeights) {
   inputs.value_data[5 * 8 + 1] = kInf;
   inputs.value_data[550 * 8 + 2] = -kInf;
   for (const float slope : {0.4f, -0.4f}) {
-    inputs.options.score_mod =
-        score_mod([=](auto s, auto, auto, auto, auto kv) { return s + slope * to_float(kv); });
-    EXPECT_TRUE(is_right(GetParam(), inputs)) << slope;
+    // The largest scores are near 0, where float32 keeps their differences.
+    const int64_t top = slope > 0 ? 599 : 0;
+    inputs.options.score_mod = score_mod(
+        [=](auto s, auto, auto, auto, auto kv) { return s + slope * to_float(kv - top); });
+    // The scores reach 240, where f32 is that coarse.
+    EXPECT_TRUE(is_right(GetParam(), inputs, 1, 1e-4)) << slope;
   }
 }
 

@@ -313,8 +313,7 @@ TEST_P(TileMachine, ConstantDivisorsAndShifts) {
        {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{7}, int64_t{64}, int64_t{1000003},
         int64_t{1} << 30, int64_t{2147483647}, int64_t{-2}, int64_t{-5}, int64_t{-2147483647}}) {
     // Both as a row (one divisor for a whole row of lanes) and lane by lane.
-    check_integers(
-        GetParam(), values, values, [&](Value a, Value) { return a / d; }, always);
+    check_integers(GetParam(), values, values, [&](Value a, Value) { return a / d; }, always);
     check_integers(
         GetParam(), values, values, [&](Value a, Value b) { return where(b < 0, a, b) % d; },
         always);
