@@ -10,8 +10,8 @@ namespace fovea::cli {
 namespace {
 
 constexpr int64_t kBytes = 256;
-constexpr float kLikeness = 0.15F;  // of a byte's key and query
-constexpr float kPosition = 0.2F;   // weight of the tables by position
+constexpr float kLikeness = 0.3F;  // of a byte's key and query
+constexpr float kPosition = 0.2F;  // weight of the tables by position
 
 std::vector<float> normal_numbers(uint64_t seed, int64_t count) {
   const Random random(seed);

@@ -11,7 +11,7 @@
 namespace fovea::cli {
 namespace {
 
-constexpr int64_t kWindow = 256;  // tokens along each side of a heat map
+constexpr int64_t kWindow = 128;  // tokens along each side of a heat map
 
 void draw_weights(const DemoSetting& setting, DemoRow& row, const std::filesystem::path& folder) {
   const int64_t length = setting.options.length;

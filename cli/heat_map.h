@@ -7,7 +7,7 @@
 
 #include "image.h"
 
-/// A square of attention weights as colours, on a logarithmic scale over four decades.
+/// A square of attention weights as colours, on a logarithmic scale over three decades.
 namespace fovea::cli {
 
 struct HeatMap {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
-/// The table of environment variables. Nothing else in the library reads the environment.
+/// The table of environment variables (fovea::config() shows it). Nothing else in the library reads
+/// the environment. A malformed value is an InvalidArgument.
 namespace fovea::core {
 
 /// FOVEA_NUM_THREADS: threads of the default pool; default: the processors of this process.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/hash.h"
 
-#include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 namespace fovea {
@@ -21,6 +22,10 @@ uint64_t finish(uint64_t x) {
 
 uint64_t word(const unsigned char* p, std::size_t count) {
   uint64_t w = 0;
+  if (std::endian::native == std::endian::little && count == sizeof w) {
+    std::memcpy(&w, p, sizeof w);
+    return w;
+  }
   for (std::size_t i = 0; i < count; ++i) w |= uint64_t{p[i]} << (8 * i);
   return w;
 }

@@ -49,6 +49,7 @@ float Random::normal(uint64_t position) const noexcept {
 }
 
 int64_t Random::below(uint64_t position, int64_t limit) const noexcept {
+  if (limit <= 0) return 0;
   const auto words = block(seed_ ^ 0x5851f42d4c957f2d, position);
   const uint64_t x = (uint64_t{words[0]} << 32) | words[1];
   return static_cast<int64_t>(x % static_cast<uint64_t>(limit));

@@ -47,7 +47,7 @@ TEST(Image, Mixes) {
 }
 
 TEST(HeatMap, LighterIsMore) {
-  const float weights[] = {1.0F, 0.01F, 0.0001F, 0.0F};
+  const float weights[] = {1.0F, 0.05F, 0.001F, 0.0F};
   const Image image = draw_heat_map({"", "", weights, 2}, 100);
   const auto brightness = [&](int64_t x, int64_t y) {
     const uint8_t* p = image.row(y) + 3 * x;
