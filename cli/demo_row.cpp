@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include <numeric>
 #include <set>
 
 #include <fmt/format.h>
@@ -33,14 +34,17 @@ class Scratch {
   std::size_t bytes_;
 };
 
+// A NaN is worse than anything, and stays.
+double worse(double worst, double difference) {
+  return std::isnan(worst) || difference <= worst ? worst : difference;
+}
+
 double largest_difference(std::span<const float> a, std::span<const float> b) {
-  double largest = 0;
+  double worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
-    if (!(difference <= largest)) largest = difference;  // a NaN stays
-    if (std::isnan(difference)) return difference;
+    worst = worse(worst, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
   }
-  return largest;
+  return worst;
 }
 
 // The first row, the last one, and others at random.
@@ -63,19 +67,12 @@ double reference_error(DemoSetting& setting, const FlexOptions& options) {
     std::vector<double> expected(static_cast<std::size_t>(head_dim));
     reference_row(data.query(), data.key(), data.value(), options, 0, h, q, expected);
     const float* row = data.result().data() + (h * setting.options.length + q) * head_dim;
-    double worst = 0;
+    double& worst = errors[static_cast<std::size_t>(task)];
     for (std::size_t d = 0; d < expected.size(); ++d) {
-      const double difference = std::abs(static_cast<double>(row[d]) - expected[d]);
-      if (!(difference <= worst)) worst = difference;
+      worst = worse(worst, std::abs(static_cast<double>(row[d]) - expected[d]));
     }
-    errors[static_cast<std::size_t>(task)] = worst;
   });
-  double worst = 0;
-  for (const double error : errors) {
-    if (!(error <= worst)) worst = error;
-    if (std::isnan(error)) return error;
-  }
-  return worst;
+  return std::accumulate(errors.begin(), errors.end(), 0.0, worse);
 }
 
 // At least five runs, and until half a second has gone by; the first is not counted.

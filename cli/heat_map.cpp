@@ -47,7 +47,7 @@ void draw_legend(Image& image, int64_t y, float highest) {
   image.write(x + 24, y, "hidden", kInk);
 }
 
-// Where the scale ends: all but a few outliers lie below, rounded so that the legend says it exactly.
+// Where the scale ends: all but a few outliers lie below. Rounded, so that the legend is exact.
 float top_of_scale(std::span<const float> weights) {
   std::vector<float> visible;
   std::copy_if(weights.begin(), weights.end(), std::back_inserter(visible),

@@ -78,7 +78,7 @@ Colour plain_colour(CellKind kind) {
   return kEmpty;
 }
 
-// A plane on the image: cells have the shape of their blocks, the last ones end where the mask does.
+// A plane on the image: cells have the shape of their blocks, the last end where the mask does.
 class Plane {
  public:
   Plane(const BlockMask& mask, const MaskPicture& picture)

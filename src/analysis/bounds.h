@@ -68,6 +68,7 @@ class Bounds {
 /// What bounds over the whole index space (B, H, Lq, Lk) say about a program before it runs.
 struct RangeCheck {
   bool needs_64_bits = false;         // some integer node may leave 32 bits
+  bool reads_captures = false;        // the values of captured tensors were read for this
   std::vector<bool> may_leave_range;  // one a node: a gather with an index not proven inside
 };
 /// InvalidArgument, prefixed `[where]`, if the result depends for every element of the box on an index

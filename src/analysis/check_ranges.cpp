@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "analysis/bounds.h"
 #include "analysis/interval_program.h"
@@ -89,7 +91,9 @@ RangeCheck check_ranges(const Program& program, const Box& whole, const char* wh
   check.may_leave_range.assign(graph.nodes.size(), false);
   if (whole.is_empty()) return check;
 
-  IntervalProgram intervals(program, nullptr, contents_needed(program));
+  std::vector<Contents> contents = contents_needed(program);
+  check.reads_captures = std::ranges::count(contents, Contents::scan) > 0;
+  IntervalProgram intervals(program, nullptr, std::move(contents));
   intervals.run(whole);
   const auto range = [&](NodeId id) {
     const Interval& value = intervals.value(id);

@@ -19,11 +19,12 @@ struct Problem {
   bool needs_64_bits = false;  // some integer of the programs may leave 32 bits
   double scale = 1;
   int64_t batch = 0, q_heads = 0, kv_heads = 0, q_len = 0, kv_len = 0, head_dim = 0, value_dim = 0;
+  const char* where = "flex_attention";  // the public function, for messages
   int64_t group() const { return kv_heads == 0 ? 1 : q_heads / kv_heads; }
 };
 
-/// Checks every rule of flex_attention, in the documented order, and fills a Problem. `where` is the name
-/// of the public function, for messages.
+/// Checks every rule of flex_attention, in the documented order, and fills a Problem. `where` is the
+/// name of the public function, for messages.
 Problem validate(const char* where, const TensorView& query, const TensorView& key,
                  const TensorView& value, const TensorView& out, const FlexOptions& options);
 

@@ -2,73 +2,74 @@
 #include <cmath>
 #include <string>
 
-#include <fovea/error.h>
-#include "analysis/bounds.h"
+#include "attention/index_ranges.h"
 #include "attention/problem.h"
 #include "core/fail.h"
-#include "program/graph.h"
 
 namespace fovea::attention {
 namespace {
 
-/// Checks rules in the name of one public function.
+// The number of elements of a tensor, and so every position in it, stays well within 64 bits.
+constexpr int64_t kMostElements = int64_t{1} << 62;
+
+const char* name_of(const Device& device) { return device.type == DeviceType::cpu ? "cpu" : "cuda"; }
+
+/// Checks rules in the name of one public function. Texts are made only when a rule is broken.
 class Checker {
  public:
   explicit Checker(const char* where) : where_(where) {}
 
   template <class Expected, class Got>
-  void require(bool ok, const std::string& rule, const Expected& expected, const Got& got) const {
-    if (!ok) core::fail_argument(where_, rule, core::text(expected), core::text(got));
+  [[noreturn]] void fail(const std::string& rule, const Expected& expected, const Got& got) const {
+    core::fail_argument(where_, rule, core::text(expected), core::text(got));
   }
   void equal(const char* rule, int64_t expected, int64_t got) const {
-    if (expected != got) require(false, rule, expected, got);
+    if (expected != got) fail(rule, expected, got);
   }
 
   void tensor(const char* name, const TensorView& view) const {
     const auto rule = [&](const char* text) { return std::string(name) + text; };
-    if (view.device.type != DeviceType::cpu && view.device.type != DeviceType::cuda) {
-      require(false, rule(" must be on a known device"), "cpu or cuda", "another");
-    }
     if (view.rank() != 4) {
-      require(false, rule(" must have 4 dimensions (batch, heads, length, head_dim)"), 4,
-              view.rank());
+      fail(rule(" must have 4 dimensions (batch, heads, length, head_dim)"), 4, view.rank());
     }
     if (!is_floating(view.dtype)) {
-      require(false, rule(" must be floating-point"), "f64, f32, bf16 or f16", name_of(view.dtype));
+      fail(rule(" must be floating-point"), "f64, f32, bf16 or f16", fovea::name_of(view.dtype));
     }
-    for (const int64_t size : view.sizes) {
-      if (size < 0) require(false, rule(" sizes must not be negative"), "at least 0", size);
-    }
-    if (view.data == nullptr && view.numel() > 0) {
-      require(false, rule(" must have memory"), "a pointer", "null");
-    }
+    sizes(name, view);
   }
 
-  void captures(const char* name, const Program& program) const {
-    int slot = 0;
-    for (const TensorView& view : program.captures()) {
-      const auto rule = [&](const char* text) {
-        return "capture t" + std::to_string(slot) + " of " + name + text;
-      };
-      if (view.data == nullptr && view.numel() > 0) {
-        require(false, rule(" must be bound to memory"), "a pointer", "null");
-      }
-      ++slot;
+  void capture(const char* mod, std::size_t slot, const TensorView& view,
+               const Device& device) const {
+    const std::string name = "capture t" + std::to_string(slot) + " of " + mod;
+    if (view.device != device) {
+      fail(name + " must be on the query's device", name_of(device), name_of(view.device));
     }
+    sizes(name.c_str(), view);
   }
-
-  const char* where() const { return where_; }
 
  private:
+  void sizes(const char* name, const TensorView& view) const {
+    for (const int64_t size : view.sizes) {
+      if (size < 0) fail(std::string(name) + " sizes must not be negative", "at least 0", size);
+    }
+    const int64_t count = view.numel();
+    if (count > kMostElements) {
+      fail(std::string(name) + " must have a countable number of elements", "at most 2^62",
+           to_string(view.sizes));
+    }
+    if (view.data == nullptr && count > 0) {
+      fail(std::string(name) + " must have memory", "a pointer", "null");
+    }
+  }
+
   const char* where_;
 };
 
 void check_devices(const Checker& check, const Problem& p) {
   const auto same = [&](const char* name, const TensorView& view) {
     if (view.device == p.query.device) return;
-    check.require(false, std::string(name) + " must be on the query's device",
-                  p.query.device.type == DeviceType::cpu ? "cpu" : "cuda",
-                  view.device.type == DeviceType::cpu ? "cpu" : "cuda");
+    check.fail(std::string(name) + " must be on the query's device", name_of(p.query.device),
+               name_of(view.device));
   };
   same("key", p.key);
   same("value", p.value);
@@ -79,11 +80,18 @@ void check_devices(const Checker& check, const Problem& p) {
 void check_dtypes(const Checker& check, const Problem& p) {
   const auto same = [&](const char* rule, const TensorView& view) {
     if (view.dtype != p.query.dtype) {
-      check.require(false, rule, name_of(p.query.dtype), name_of(view.dtype));
+      check.fail(rule, fovea::name_of(p.query.dtype), fovea::name_of(view.dtype));
     }
   };
   same("key dtype must equal query dtype", p.key);
   same("value dtype must equal query dtype", p.value);
+}
+
+// One entry serves every batch.
+void broadcast_batch(TensorView& view, int64_t batch) {
+  if (view.size(0) == batch) return;
+  view.sizes[0] = batch;
+  view.strides[0] = 0;
 }
 
 void check_shapes(const Checker& check, Problem& p) {
@@ -94,70 +102,88 @@ void check_shapes(const Checker& check, Problem& p) {
   p.kv_heads = p.key.size(1);
   p.kv_len = p.key.size(2);
   p.value_dim = p.value.size(3);
-  check.require(p.head_dim >= 1, "query head_dim must be positive", "at least 1", p.head_dim);
-  check.require(p.value_dim >= 1, "value head_dim must be positive", "at least 1", p.value_dim);
-  check.equal("key batch must equal query batch", p.batch, p.key.size(0));
+  const auto positive = [&](const char* rule, int64_t size) {
+    if (size < 1) check.fail(rule, "at least 1", size);
+  };
+  positive("query head_dim must be positive", p.head_dim);
+  positive("value head_dim must be positive", p.value_dim);
+  if (p.key.size(0) != p.batch && p.key.size(0) != 1) {
+    check.fail("key batch must be 1 or the query's",
+               p.batch == 1 ? "1" : "1 or " + std::to_string(p.batch), p.key.size(0));
+  }
   check.equal("value batch must equal key batch", p.key.size(0), p.value.size(0));
   check.equal("key head_dim must equal query head_dim", p.head_dim, p.key.size(3));
   check.equal("value heads must equal key heads", p.kv_heads, p.value.size(1));
   check.equal("value length must equal key length", p.kv_len, p.value.size(2));
-  if (p.q_heads > 0) {
-    check.require(p.kv_heads > 0 && p.q_heads % p.kv_heads == 0,
-                  "query heads must be a multiple of key heads",
-                  "a multiple of " + std::to_string(p.kv_heads), p.q_heads);
+  if (p.q_heads > 0 && (p.kv_heads == 0 || p.q_heads % p.kv_heads != 0)) {
+    check.fail("query heads must be a multiple of key heads",
+               "a multiple of " + std::to_string(p.kv_heads), p.q_heads);
+  }
+  broadcast_batch(p.key, p.batch);
+  broadcast_batch(p.value, p.batch);
+}
+
+// Two tasks would write the same memory.
+void check_overlap(const Checker& check, const char* name, const TensorView& view) {
+  if (view.numel() == 0) return;
+  for (int i = 0; i < view.rank(); ++i) {
+    if (view.size(i) > 1 && view.stride(i) == 0) {
+      check.fail(std::string(name) + " must not overlap itself", "strides other than 0",
+                 to_string(view.strides));
+    }
   }
 }
 
 void check_outputs(const Checker& check, const Problem& p) {
   const Dims out{p.batch, p.q_heads, p.q_len, p.value_dim};
-  check.require(p.out.sizes == out, "out must have the shape of the result", to_string(out),
-                to_string(p.out.sizes));
+  if (p.out.sizes != out) {
+    check.fail("out must have the shape of the result", to_string(out), to_string(p.out.sizes));
+  }
+  check_overlap(check, "out", p.out);
   if (!p.lse) return;
   const Dims lse{p.batch, p.q_heads, p.q_len};
-  check.require(p.lse->sizes == lse, "lse must have the shape (batch, query heads, query length)",
-                to_string(lse), to_string(p.lse->sizes));
-  check.require(p.lse->dtype == DType::f32 || p.lse->dtype == DType::f64, "lse dtype must be f32",
-                "f32", name_of(p.lse->dtype));
-  check.require(p.lse->data != nullptr || p.lse->numel() == 0, "lse must have memory", "a pointer",
-                "null");
+  if (p.lse->sizes != lse) {
+    check.fail("lse must have the shape (batch, query heads, query length)", to_string(lse),
+               to_string(p.lse->sizes));
+  }
+  if (p.lse->dtype != DType::f32 && p.lse->dtype != DType::f64) {
+    check.fail("lse must be f32 or f64", "f32 or f64", fovea::name_of(p.lse->dtype));
+  }
+  if (p.lse->data == nullptr && p.lse->numel() > 0) {
+    check.fail("lse must have memory", "a pointer", "null");
+  }
+  check_overlap(check, "lse", *p.lse);
 }
 
 void check_block_mask(const Checker& check, const Problem& p) {
   const BlockMask& mask = p.block_mask;
-  const auto hint = [](int64_t q, int64_t kv) {
+  const auto area = [](int64_t q, int64_t kv) {
     return std::to_string(q) + " x " + std::to_string(kv);
   };
-  check.require(mask.q_len() == p.q_len && mask.kv_len() == p.kv_len,
-                "block_mask must be made for these lengths (create_block_mask with q_len, kv_len)",
-                hint(p.q_len, p.kv_len), hint(mask.q_len(), mask.kv_len()));
-  check.require(mask.batch() == 1 || mask.batch() == p.batch,
-                "block_mask batch must be 1 or the query's", "1 or " + std::to_string(p.batch),
-                mask.batch());
-  check.require(mask.heads() == 1 || mask.heads() == p.q_heads,
-                "block_mask heads must be 1 or the query's", "1 or " + std::to_string(p.q_heads),
-                mask.heads());
+  if (mask.q_len() != p.q_len || mask.kv_len() != p.kv_len) {
+    check.fail("block_mask must be made for these lengths (create_block_mask with q_len, kv_len)",
+               area(p.q_len, p.kv_len), area(mask.q_len(), mask.kv_len()));
+  }
+  const auto one_or = [&](const char* rule, int64_t size, int64_t got) {
+    if (got == 1 || got == size) return;
+    check.fail(rule, size == 1 ? "1" : "1 or " + std::to_string(size), got);
+  };
+  one_or("block_mask batch must be 1 or the query's", p.batch, mask.batch());
+  one_or("block_mask heads must be 1 or the query's", p.q_heads, mask.heads());
 }
 
-void check_programs(const Checker& check, Problem& p) {
-  if (p.score_mod) {
-    check.require(p.score_mod.kind() == ModKind::score, "score_mod must be a score program",
-                  "(score, b, h, q, kv) -> score", "a mask_mod");
-    check.captures("score_mod", p.score_mod);
+void check_programs(const Checker& check, const Problem& p) {
+  if (p.score_mod && p.score_mod.kind() != ModKind::score) {
+    check.fail("score_mod must be a score program", "(score, b, h, q, kv) -> score", "a mask_mod");
   }
-  if (p.mask_mod) check.captures("mask_mod", p.mask_mod);
-  if (p.batch == 0 || p.q_heads == 0 || p.q_len == 0 || p.kv_len == 0) return;
-  const analysis::Box whole{.b0 = 0,
-                            .b1 = p.batch - 1,
-                            .h0 = 0,
-                            .h1 = p.q_heads - 1,
-                            .q0 = 0,
-                            .q1 = p.q_len - 1,
-                            .kv0 = 0,
-                            .kv1 = p.kv_len - 1};
-  for (const Program* program : {&p.score_mod, &p.mask_mod}) {
-    if (!*program) continue;
-    p.needs_64_bits |= analysis::check_ranges(*program, whole, check.where()).needs_64_bits;
-  }
+  const auto captures = [&](const char* mod, const Program& program) {
+    const auto views = program.captures();
+    for (std::size_t slot = 0; slot < views.size(); ++slot) {
+      check.capture(mod, slot, views[slot], p.query.device);
+    }
+  };
+  captures("score_mod", p.score_mod);
+  captures("mask_mod", p.mask_mod);
 }
 
 }  // namespace
@@ -170,6 +196,7 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   check.tensor("value", value);
   check.tensor("out", out);
   Problem p;
+  p.where = where;
   p.query = query;
   p.key = key;
   p.value = value;
@@ -183,9 +210,10 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   check_shapes(check, p);
   check_outputs(check, p);
   p.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(p.head_dim)));
-  check.require(std::isfinite(p.scale), "scale must be finite", "a finite number", p.scale);
+  if (!std::isfinite(p.scale)) check.fail("scale must be finite", "a finite number", p.scale);
   if (p.block_mask) check_block_mask(check, p);
   check_programs(check, p);
+  check_index_ranges(p);
   return p;
 }
 

@@ -50,7 +50,7 @@ class SmallTable {
   }
 #endif
 
-  int64_t parts_;
+  [[maybe_unused]] int64_t parts_;  // a table of one width needs no count
   Floats part_[kParts];
 };
 

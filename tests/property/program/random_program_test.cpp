@@ -181,7 +181,7 @@ TEST(RandomProgram, RowsAreTheirElements) {
       if (dice.chance(30)) first.h = dice.below(5);
       if (dice.chance(70)) first.q = dice.below(96);
       if (dice.chance(30)) first.kv = dice.below(96);
-      std::vector<double> scores(static_cast<std::size_t>(dice.chance(10) ? 600 : dice.below(40)));
+      std::vector<double> scores(static_cast<std::size_t>(dice.chance(4) ? 300 : dice.below(32)));
       for (double& score : scores) score = random_score(dice);
       ASSERT_NO_FATAL_FAILURE(check_row(program, rows, first, scores));
     }

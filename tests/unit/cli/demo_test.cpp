@@ -63,11 +63,16 @@ TEST_F(Demo, RowThatThePlainFormulaContradicts) {
   EXPECT_NE(demo_lines(row).find("WRONG"), std::string::npos);
 }
 
-TEST_F(Demo, NanIsWrong) {
+// In the last row of one head alone: what follows must not hide it.
+TEST_F(Demo, OneNanIsWrong) {
   Variant variant = make_demo_variant(*setting_, "noop");
-  variant.score_mod =
-      score_mod([](auto score, auto, auto, auto, auto) { return score + std::nan(""); });
-  EXPECT_FALSE(run(std::move(variant)).right);
+  variant.score_mod = score_mod([](auto score, auto, auto h, auto q, auto) {
+    return where(h == 0 && q == 259, score + std::nan(""), score);
+  });
+  const DemoRow row = run(std::move(variant));
+  EXPECT_TRUE(std::isnan(row.error));
+  EXPECT_TRUE(std::isnan(row.plain_error));
+  EXPECT_FALSE(row.right);
 }
 
 TEST_F(Demo, LinesFitTheTerminal) {

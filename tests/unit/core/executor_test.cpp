@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -99,7 +101,82 @@ TEST_P(ExecutorTest, WakesAgainAfterAPause) {
   }
 }
 
+TEST_P(ExecutorTest, HandsTasksOutInAscendingOrder) {
+  const auto pool = make_thread_pool(GetParam());
+  std::vector<int64_t> last(static_cast<std::size_t>(GetParam()), -1);  // one entry a worker
+  std::atomic<bool> descended{false};
+  pool->parallel(5000, [&](int64_t task, int worker) {
+    int64_t& before = last[static_cast<std::size_t>(worker)];
+    if (task <= before) descended = true;
+    before = task;
+  });
+  EXPECT_FALSE(descended);
+}
+
+TEST_P(ExecutorTest, TheOnlyTaskIsATaskToo) {
+  const auto pool = make_thread_pool(GetParam());
+  std::atomic<bool> moved{false};
+  pool->parallel(1, [&](int64_t, int outer) {
+    pool->parallel(50, [&](int64_t, int inner) {
+      if (inner != outer) moved = true;
+    });
+  });
+  EXPECT_FALSE(moved);
+}
+
+TEST_P(ExecutorTest, AnExceptionOfANestedCallReachesTheOuterCaller) {
+  const auto pool = make_thread_pool(GetParam());
+  const auto nested = [&](int64_t task, int) {
+    pool->parallel(3, [&](int64_t inner, int) {
+      if (task == 1 && inner == 2) throw std::runtime_error("inner");
+    });
+  };
+  EXPECT_THROW(pool->parallel(4, nested), std::runtime_error);
+  // The thread that threw is in no task any more: it takes part again.
+  std::atomic<int> runs{0};
+  pool->parallel(100, [&](int64_t, int) { ++runs; });
+  EXPECT_EQ(runs, 100);
+}
+
+TEST_P(ExecutorTest, ManyShortJobsOneAfterAnother) {
+  const auto pool = make_thread_pool(GetParam());
+  int64_t plain = 0;  // written by one task a job: the end of a job orders it before the next
+  for (int i = 0; i < 3000; ++i) {
+    pool->parallel(3, [&](int64_t task, int) {
+      if (task == i % 3) ++plain;
+    });
+  }
+  EXPECT_EQ(plain, 3000);
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ExecutorTest, testing::Values(1, 2, 3, 7));
+
+TEST(ThreadPoolTest, ATaskThatCallsAnotherPoolIsAValidWorkerThere) {
+  const auto large = make_thread_pool(7);
+  const auto small = make_thread_pool(2);
+  std::atomic<bool> bad_worker{false};
+  large->parallel(200, [&](int64_t, int) {
+    small->parallel(3, [&](int64_t, int worker) {
+      if (worker < 0 || worker >= 2) bad_worker = true;
+    });
+    std::this_thread::yield();
+  });
+  EXPECT_FALSE(bad_worker);
+}
+
+TEST(ThreadPoolTest, NobodyWaitsForAWorkerThatHasNothingToDo) {
+  const auto pool = make_thread_pool(3);
+  for (int i = 0; i < 200; ++i) {
+    std::atomic<int> runs{0};
+    pool->parallel(2, [&](int64_t, int) { ++runs; });
+    ASSERT_EQ(runs, 2);
+  }
+}
+
+TEST(ThreadPoolTest, EndsWhileItsWorkersSleep) {
+  const auto pool = make_thread_pool(4);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
 
 TEST(ThreadPoolTest, NeedsAThread) {
   try {

@@ -14,8 +14,19 @@ std::string hash(const std::string& text) {
 }
 
 TEST(HashTest, IsTheSameOnEveryMachine) {
-  EXPECT_EQ(hash("mask_mod(b, h, q, kv)").size(), 32u);
-  EXPECT_EQ(hash("abc"), hash("abc"));
+  EXPECT_EQ(hash(""), "d39f51fd90f94b44a16daf6c67301c20");
+  EXPECT_EQ(hash("a"), "f4e0e60baa1fcca6a1d1156fdcd40b22");
+  EXPECT_EQ(hash("12345678"), "06433f199301c9e0c6e59606a6bae5a4");
+  EXPECT_EQ(hash("q >= kv && q - kv < 256"), "f9a6c409caf0d310ac6937af248614cc");
+  EXPECT_EQ(hash(std::string(100, 'x')), "3be8ea83a5b46bf99efdb6bfae45eaf7");
+}
+
+TEST(HashTest, DoesNotDependOnAlignment) {
+  const std::string text = "0123456789abcdef0123";
+  for (std::size_t shift = 0; shift < 8; ++shift) {
+    const std::string moved = std::string(shift, '-') + text;
+    EXPECT_EQ(to_string(hash_bytes(moved.data() + shift, text.size())), hash(text));
+  }
 }
 
 TEST(HashTest, SeesEveryByteAndTheLength) {

@@ -61,6 +61,13 @@ TEST(RandomTest, NormalHasMeanZeroVarianceOneAndNoNeighbourCorrelation) {
   EXPECT_NEAR(neighbours / kCount, 0, 0.02);
 }
 
+TEST(RandomTest, BitsAreTheWordsOfTheBlocks) {
+  const auto block = philox4x32({2, 0, 0, 0}, {7, 0});
+  for (uint64_t i = 0; i < 4; ++i) EXPECT_EQ(Random(7).bits(8 + i), block[i]);
+  const auto far = philox4x32({0, 1, 0, 0}, {0, 1});
+  EXPECT_EQ(Random(uint64_t{1} << 32).bits(uint64_t{4} << 32), far[0]);
+}
+
 TEST(RandomTest, BelowReachesEveryValueAndNoOther) {
   std::set<int64_t> seen;
   for (uint64_t i = 0; i < 1000; ++i) seen.insert(Random(3).below(i, 7));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -39,6 +40,16 @@ TEST(TensorTest, ScalarsAndEmptyTensors) {
   EXPECT_TRUE(static_cast<bool>(view(&x, {})));
   EXPECT_EQ(view(&x, {3, 0}).numel(), 0);
   EXPECT_FALSE(static_cast<bool>(TensorView{}));
+}
+
+TEST(TensorTest, ABroadcastViewMayNameMoreElementsThanCanBeCounted) {
+  float x = 0;
+  constexpr int64_t kLarge = int64_t{1} << 40;
+  const TensorView broadcast = view(&x, {kLarge, kLarge}, {0, 0});
+  EXPECT_EQ(broadcast.numel(), std::numeric_limits<int64_t>::max());
+  EXPECT_FALSE(broadcast.is_contiguous());
+  EXPECT_EQ(view(&x, {kLarge, kLarge, 0}, {0, 0, 0}).numel(), 0);
+  EXPECT_EQ(view(&x, {kLarge, kLarge}).numel(), std::numeric_limits<int64_t>::max());
 }
 
 TEST(TensorTest, DimsPrintAndCompare) {

@@ -115,14 +115,17 @@ TEST_P(TileMachine, UnaryFloatOperations) {
   for (const auto& [name, run, ulps] : operations) {
     SCOPED_TRACE(name);
     check(
-        GetParam(), score_mod([&](auto s, auto, auto, auto, auto) { return run(s); }), 2, n,
+        GetParam(),
+        score_mod([&, apply = run](auto s, auto, auto, auto, auto) { return apply(s); }), 2, n,
         [&](int64_t, int64_t j) { return values[static_cast<std::size_t>(j)]; }, ulps);
     check(
-        GetParam(), score_mod([&](auto, auto, auto, auto q, auto) { return run(table[q]); }), n, 3,
-        [](int64_t, int64_t) { return 0.0f; }, ulps);
-    check(
-        GetParam(), score_mod([&](auto, auto, auto h, auto, auto) { return run(table[h + 5]); }), 2,
+        GetParam(),
+        score_mod([&, apply = run](auto, auto, auto, auto q, auto) { return apply(table[q]); }), n,
         3, [](int64_t, int64_t) { return 0.0f; }, ulps);
+    check(
+        GetParam(),
+        score_mod([&, apply = run](auto, auto, auto h, auto, auto) { return apply(table[h + 5]); }),
+        2, 3, [](int64_t, int64_t) { return 0.0f; }, ulps);
   }
 }
 
@@ -138,7 +141,8 @@ TEST_P(TileMachine, FunctionsWithoutVectorForm) {
   for (const auto& [name, run, ulps] : operations) {
     SCOPED_TRACE(name);
     check(
-        GetParam(), score_mod([&](auto s, auto, auto, auto, auto) { return run(s); }), 3, 37,
+        GetParam(),
+        score_mod([&, apply = run](auto s, auto, auto, auto, auto) { return apply(s); }), 3, 37,
         [](int64_t i, int64_t j) {
           return static_cast<float>(j - 18) * 0.3f + static_cast<float>(i) * 0.01f;
         },
@@ -179,17 +183,22 @@ TEST_P(TileMachine, BinaryFloatOperations) {
   for (const auto& [name, run, ulps] : operations) {
     SCOPED_TRACE(name);
     // Score and column, column and score, row and column, row and score.
-    check(GetParam(),
-          score_mod([&](auto s, auto, auto, auto, auto kv) { return run(s, table[kv]); }), n, n,
-          as_score, ulps);
-    check(GetParam(),
-          score_mod([&](auto s, auto, auto, auto, auto kv) { return run(table[kv], s); }), n, n,
-          as_score, ulps);
-    check(GetParam(),
-          score_mod([&](auto, auto, auto, auto q, auto kv) { return run(table[q], table[kv]); }), n,
-          n, as_score, ulps);
+    check(GetParam(), score_mod([&, apply = run](auto s, auto, auto, auto, auto kv) {
+            return apply(s, table[kv]);
+          }),
+          n, n, as_score, ulps);
+    check(GetParam(), score_mod([&, apply = run](auto s, auto, auto, auto, auto kv) {
+            return apply(table[kv], s);
+          }),
+          n, n, as_score, ulps);
+    check(GetParam(), score_mod([&, apply = run](auto, auto, auto, auto q, auto kv) {
+            return apply(table[q], table[kv]);
+          }),
+          n, n, as_score, ulps);
     check(
-        GetParam(), score_mod([&](auto s, auto, auto, auto q, auto) { return run(table[q], s); }),
+        GetParam(), score_mod([&, apply = run](auto s, auto, auto, auto q, auto) {
+          return apply(table[q], s);
+        }),
         n, 9, [&](int64_t, int64_t j) { return values[static_cast<std::size_t>(j + 15)]; }, ulps);
   }
 }
@@ -215,9 +224,10 @@ TEST_P(TileMachine, FusedMultiplications) {
                                              [](Value a, Value b) { return b - a * 0.25f; },
                                              [](Value a, Value b) { return a * b + a * a; }}) {
     // The exponents are far apart or the sums exact enough: 4 ulp of the result, or of the product.
-    check(GetParam(),
-          score_mod([&](auto s, auto, auto, auto, auto kv) { return run(s, table[kv]); }), n, n,
-          as_score, 4);
+    check(GetParam(), score_mod([&, apply = run](auto s, auto, auto, auto, auto kv) {
+            return apply(s, table[kv]);
+          }),
+          n, n, as_score, 4);
   }
 }
 
