@@ -12,7 +12,9 @@ namespace {
 // The number of elements of a tensor, and so every position in it, stays well within 64 bits.
 constexpr int64_t kMostElements = int64_t{1} << 62;
 
-const char* name_of(const Device& device) { return device.type == DeviceType::cpu ? "cpu" : "cuda"; }
+const char* name_of(const Device& device) {
+  return device.type == DeviceType::cpu ? "cpu" : "cuda";
+}
 
 /// Checks rules in the name of one public function. Texts are made only when a rule is broken.
 class Checker {
@@ -35,31 +37,31 @@ class Checker {
     if (!is_floating(view.dtype)) {
       fail(rule(" must be floating-point"), "f64, f32, bf16 or f16", fovea::name_of(view.dtype));
     }
-    sizes(name, view);
+    memory(rule, view);
   }
 
   void capture(const char* mod, std::size_t slot, const TensorView& view,
                const Device& device) const {
-    const std::string name = "capture t" + std::to_string(slot) + " of " + mod;
+    const auto rule = [&](const char* text) {
+      return "capture t" + std::to_string(slot) + " of " + mod + text;
+    };
     if (view.device != device) {
-      fail(name + " must be on the query's device", name_of(device), name_of(view.device));
+      fail(rule(" must be on the query's device"), name_of(device), name_of(view.device));
     }
-    sizes(name.c_str(), view);
+    memory(rule, view);
   }
 
  private:
-  void sizes(const char* name, const TensorView& view) const {
+  template <class Rule>
+  void memory(const Rule& rule, const TensorView& view) const {
     for (const int64_t size : view.sizes) {
-      if (size < 0) fail(std::string(name) + " sizes must not be negative", "at least 0", size);
+      if (size < 0) fail(rule(" sizes must not be negative"), "at least 0", size);
     }
     const int64_t count = view.numel();
     if (count > kMostElements) {
-      fail(std::string(name) + " must have a countable number of elements", "at most 2^62",
-           to_string(view.sizes));
+      fail(rule(" must not have too many elements"), "at most 2^62", to_string(view.sizes));
     }
-    if (view.data == nullptr && count > 0) {
-      fail(std::string(name) + " must have memory", "a pointer", "null");
-    }
+    if (view.data == nullptr && count > 0) fail(rule(" must have memory"), "a pointer", "null");
   }
 
   const char* where_;

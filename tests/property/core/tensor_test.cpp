@@ -25,7 +25,8 @@ std::vector<int64_t> offsets_of(const Dims& sizes, const Dims& strides) {
   if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) return offsets;
   for (;;) {
     int64_t offset = 0;
-    for (int i = 0; i < sizes.rank(); ++i) offset += index[static_cast<std::size_t>(i)] * strides[i];
+    for (int i = 0; i < sizes.rank(); ++i)
+      offset += index[static_cast<std::size_t>(i)] * strides[i];
     offsets.push_back(offset);
     int axis = sizes.rank() - 1;
     while (axis >= 0 && ++index[static_cast<std::size_t>(axis)] == sizes[axis]) {
@@ -62,8 +63,8 @@ TEST(TensorProperty, ContiguousMeansThatTheElementsFollowEachOther) {
     }
     const std::vector<int64_t> offsets = offsets_of(tensor.sizes, tensor.strides);
     ASSERT_EQ(tensor.numel(), static_cast<int64_t>(offsets.size()));
-    ASSERT_EQ(tensor.is_contiguous(), is_counting(offsets)) << to_string(tensor.sizes) << " "
-                                                            << to_string(tensor.strides);
+    ASSERT_EQ(tensor.is_contiguous(), is_counting(offsets))
+        << to_string(tensor.sizes) << " " << to_string(tensor.strides);
     ++(tensor.is_contiguous() ? contiguous : other);
   }
   EXPECT_GT(contiguous, 500);

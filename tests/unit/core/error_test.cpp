@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fovea/error.h>
-
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include <fovea/error.h>
 #include "core/fail.h"
 
 namespace fovea {

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #if defined(__unix__) || defined(__APPLE__)
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
+#include <signal.h>
 #include <thread>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <fovea/executor.h>
 
