@@ -38,8 +38,9 @@ struct FlexOptions {
 ///
 ///   query (B, Hq, Lq, E), key (B, Hkv, Lk, E), value (B, Hkv, Lk, Ev), out (B, Hq, Lq, Ev); any
 ///   strides; f32 (the CPU backend). Hq must be a multiple of Hkv: query head h reads key head
-///   h / (Hq / Hkv). Any length including 0, any head_dim >= 1. A row that may attend to nothing
-///   gives out 0 and lse -inf. NaN behind a mask never reaches the output.
+///   h / (Hq / Hkv). Key and value may have batch 1, shared by all. Any length including 0, any
+///   head_dim >= 1. A row that may attend to nothing gives out 0 and lse -inf. NaN behind a mask
+///   never reaches the output.
 /// InvalidArgument for a broken rule, Unsupported if no backend can (with all reasons).
 /// Dao et al., "FlashAttention", 2022 (the algorithm); Dong et al., "Flex Attention", 2024 (mods).
 FOVEA_API void flex_attention(const TensorView& query, const TensorView& key,
