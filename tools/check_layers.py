@@ -44,6 +44,7 @@ PUBLIC = {
     "version": "core",
     "program": "program",
     "value": "program",
+    "vector": "program",
     "block_mask": "mask",
     "attention": "attention",
 }

@@ -13,4 +13,5 @@
 #include <fovea/random.h>
 #include <fovea/tensor.h>
 #include <fovea/value.h>
+#include <fovea/vector.h>
 #include <fovea/version.h>
