@@ -90,8 +90,8 @@ TEST(CreateBlockMaskError, OutOfRangeElement) {
 
 TEST(BlockMaskError, EmptyMaskHasNoFaces) {
   EXPECT_EQ(message_of([] { (void)BlockMask().rows(); }),
-            "[BlockMask] mask must not be empty: expected one made by create_block_mask, got a "
-            "default-constructed one");
+            "[BlockMask] mask must not be empty: expected one made by create_block_mask or "
+            "BlockMask::from_kv_blocks, got a default-constructed one");
 }
 
 TEST(BlockMaskError, IndicesOutsideTheMask) {
