@@ -6,6 +6,7 @@ option(FOVEA_INSTALL "Install rules" ${PROJECT_IS_TOP_LEVEL})
 option(BUILD_SHARED_LIBS "Build fovea as a shared library" OFF)
 set(FOVEA_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
 option(FOVEA_FUZZ "Build tests/fuzz for libFuzzer (clang)" OFF)
+set(FOVEA_TEST_LAYERS "" CACHE STRING "Test these layers only")
 option(FOVEA_COVERAGE "Instrument for gcov" OFF)
 
 # A part of the repository besides the library. AUTO: on where fovea is the top-level project and

@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 # The cheap ones first.
-check_steps=(format layers size docs symbols clang asan tsan)
+check_steps=(format layers size docs symbols asan tsan)
 
 list_cpp() { python3 tools/list_files.py .h .cpp .def .cu .cuh; }
 
@@ -21,14 +21,12 @@ check_docs() { python3 tools/check_docs_paths.py; }
 # The kernels as they are shipped.
 check_symbols() { build release fovea && python3 tools/check_symbols.py build/release; }
 
-# Only its warnings are wanted.
-check_clang() { build clang-warnings; }
-
-# g++ with warnings as errors, too.
+# With clang, so that a second compiler's warnings are errors, too.
 check_asan() {
   build asan-ubsan && ctest --preset asan-ubsan -j "$(nproc)"
 }
 
+# With g++; the tests that run threads.
 check_tsan() {
   build tsan || return
   # The thread sanitizer of older compilers cannot stand the address layouts of newer kernels.
@@ -66,7 +64,7 @@ run_check() {
   need_packages python3
   need_to_build
   need_packages libgtest-dev libcli11-dev libfmt-dev nlohmann-json3-dev libpng-dev
-  [[ " ${steps[*]} " != *" clang "* ]] || need_packages clang
+  [[ " ${steps[*]} " != *" asan "* ]] || need_packages clang
   mkdir -p build/check
   for name in "${steps[@]}"; do run_step "$name"; done
 }
