@@ -11,7 +11,7 @@
 #include <fovea/export.h>
 
 /// Block masks as bytes, in memory or in a file: lists, program and the data of captured tensors, under
-/// a version and a checksum. docs/block-mask-file.md is the format.
+/// a version and a checksum. docs/block-mask.md is the format.
 namespace fovea {
 
 /// All that the mask needs, captured tensors included: whole, as they are now. InvalidArgument if one is not

@@ -37,7 +37,9 @@ int64_t chosen_length(std::span<const int64_t> rows, const BlockMask::Data& data
   if (rows.empty()) return 0;
   const int64_t last = rows.back() * data.block_size.q;
   const auto before = static_cast<int64_t>(rows.size()) - 1;
-  return before * data.block_size.q + std::min(data.block_size.q, data.q_len - last);
+  const int64_t length = mask::product({before, data.block_size.q});
+  mask::check_blocks(kWhere, "q", length, data.block_size.q);
+  return length + std::min(data.block_size.q, data.q_len - last);
 }
 
 }  // namespace

@@ -44,6 +44,12 @@ std::shared_ptr<BlockMask::Data> copy_of(const BlockMask::Data& data) {
 }
 
 void check_blocks(const char* where, const char* axis, int64_t length, int64_t block_size) {
+  const auto check_size = [&](const char* rule, int64_t size) {
+    core::require(size <= kMostLength, where, std::string(axis) + rule,
+                  "at most " + std::to_string(kMostLength), size);
+  };
+  check_size("_len must fit", length);
+  check_size(" block size must fit", block_size);
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   const int64_t blocks = block_count(length, block_size);
   if (blocks <= kMost) return;

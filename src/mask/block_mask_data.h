@@ -100,10 +100,14 @@ const BlockMask::Data& data_of(const BlockMask& mask, const char* where = "Block
 /// A copy to change: shares the planes and has no statistics of building.
 std::shared_ptr<BlockMask::Data> copy_of(const BlockMask::Data& data);
 
-/// InvalidArgument, prefixed `[where]`, if that many blocks along an axis do not fit 32 bits.
+/// Lengths and block sizes, so that a length rounded up to blocks fits 64 bits.
+inline constexpr int64_t kMostLength = int64_t{1} << 60;
+
+/// InvalidArgument, prefixed `[where]`, if an axis ("q" or "kv") is beyond kMostLength, or its blocks
+/// do not fit 32 bits.
 void check_blocks(const char* where, const char* axis, int64_t length, int64_t block_size);
 
-/// Bytes of batch x heads x more x size, or the largest number.
+/// The product of numbers that are not negative, or INT64_MAX if that is smaller.
 int64_t product(std::initializer_list<int64_t> factors);
 
 }  // namespace mask

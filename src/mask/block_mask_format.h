@@ -9,11 +9,12 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/fail.h"
 
-/// What writer and reader of block mask files share: docs/block-mask-file.md in code.
+/// What writer and reader of block mask files share: docs/block-mask.md in code.
 namespace fovea::mask {
 
 inline constexpr std::array<char, 8> kFileMagic = {'F', 'O', 'V', 'E', 'A', 'B', 'M', '\n'};

@@ -39,10 +39,10 @@ class PayloadReader {
 
  private:
   void read_shape() {
-    const auto q_len = in_.number_in<int64_t>("q_len", 0, INT64_MAX);
-    const auto kv_len = in_.number_in<int64_t>("kv_len", 0, INT64_MAX);
-    data_->block_size.q = in_.number_in<int64_t>("block_size.q", 1, INT64_MAX);
-    data_->block_size.kv = in_.number_in<int64_t>("block_size.kv", 1, INT64_MAX);
+    const auto q_len = in_.number_in<int64_t>("q_len", 0, mask::kMostLength);
+    const auto kv_len = in_.number_in<int64_t>("kv_len", 0, mask::kMostLength);
+    data_->block_size.q = in_.number_in<int64_t>("block_size.q", 1, mask::kMostLength);
+    data_->block_size.kv = in_.number_in<int64_t>("block_size.kv", 1, mask::kMostLength);
     data_->set_lengths(q_len, kv_len);
     mask::check_blocks(kWhere, "q", q_len, data_->block_size.q);
     mask::check_blocks(kWhere, "kv", kv_len, data_->block_size.kv);

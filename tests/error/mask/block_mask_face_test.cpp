@@ -71,6 +71,12 @@ TEST(BlockMaskFaceError, Index) {
             "[BlockMask::index] head index must be inside the mask: expected -1 to 0, got -2");
   EXPECT_EQ(message_of([&] { mask.index(0, 0, BlockIndex::list({0, 3})); }),
             "[BlockMask::index] row index must be inside the mask: expected -3 to 2, got 3");
+  const int64_t most = int64_t{1} << 60;
+  const BlockMask long_mask =
+      create_block_mask(kCausal, {.q_len = most, .kv_len = most, .block_size = {most, most}});
+  EXPECT_EQ(message_of([&] { long_mask.index(0, 0, BlockIndex::list(std::vector<int64_t>(9))); }),
+            "[BlockMask::index] q_len must fit: expected at most 1152921504606846976, got "
+            "9223372036854775807");
   EXPECT_EQ(message_of([] { BlockIndex::slice(0, 3, 0); }),
             "[BlockIndex::slice] step must be positive: expected at least 1, got 0");
   EXPECT_EQ(message_of([] { BlockMask().index(0); }),

@@ -14,9 +14,9 @@ namespace {
 struct Inputs {
   Inputs(int64_t q_length, int64_t kv_length) : q_len(q_length), kv_len(kv_length) {
     const auto numbers = [](uint64_t seed, int64_t count) {
-      std::vector<float> values(static_cast<std::size_t>(count));
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] = Random(seed).normal(i);
-      return values;
+      std::vector<float> made(static_cast<std::size_t>(count));
+      for (std::size_t i = 0; i < made.size(); ++i) made[i] = Random(seed).normal(i);
+      return made;
     };
     queries = numbers(1, kHeads * q_len * kDim);
     keys = numbers(2, kHeads * kv_len * kDim);
