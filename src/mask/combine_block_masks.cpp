@@ -21,8 +21,8 @@ using mask::Listing;
 // What the combination knows of a block before it looks inside.
 enum class Known : uint8_t { skipped, partial, full, open };
 
-// From the kinds of the operands: bit 0, 1: first is full, partial; bit 2, 3: the second.
-constexpr unsigned kFull = 1, kPartial = 2;
+// From the kinds of the operands' blocks: 0 is skipped, 2 is partial.
+constexpr unsigned kFull = 1;
 Known known_and(unsigned a, unsigned b) {
   if (a == 0 || b == 0) return Known::skipped;
   if (a == kFull && b == kFull) return Known::full;
