@@ -41,7 +41,9 @@ class ByteWriter {
 
 class ByteReader {
  public:
-  ByteReader(std::span<const std::byte> bytes, const char* where) : bytes_(bytes), where_(where) {}
+  /// Reads on from byte `begin` of the file. Positions and messages count from the file's start.
+  ByteReader(std::span<const std::byte> bytes, std::size_t begin, const char* where)
+      : bytes_(bytes), where_(where), at_(begin) {}
 
   std::size_t position() const { return at_; }
   std::size_t left() const { return bytes_.size() - at_; }
@@ -94,7 +96,7 @@ class ByteReader {
  private:
   std::span<const std::byte> bytes_;
   const char* where_;
-  std::size_t at_ = 0;
+  std::size_t at_;
 };
 
 /// Elements of a tensor are stored little-endian, too.

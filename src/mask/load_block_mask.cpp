@@ -19,12 +19,14 @@ constexpr int64_t kMostElements = int64_t{1} << 62;
 
 using mask::ByteReader;
 
-/// The payload, from front to back. Nothing is allocated before the bytes that ask for it are known to
+/// What follows the header, from front to back. Nothing is allocated before the bytes that ask for it are known to
 /// be there, or the memory to be allowed.
 class PayloadReader {
  public:
-  PayloadReader(std::span<const std::byte> payload, int64_t max_bytes)
-      : in_(payload, kWhere), left_bytes_(max_bytes), data_(std::make_shared<BlockMask::Data>()) {}
+  PayloadReader(std::span<const std::byte> file, int64_t max_bytes)
+      : in_(file, mask::kFileHeader, kWhere),
+        left_bytes_(max_bytes),
+        data_(std::make_shared<BlockMask::Data>()) {}
 
   BlockMask read() {
     read_shape();
@@ -216,10 +218,9 @@ class PayloadReader {
   std::shared_ptr<BlockMask::Data> data_;
 };
 
-}  // namespace
-
-BlockMask load_block_mask(std::span<const std::byte> bytes, const LoadOptions& options) {
-  ByteReader header(bytes, kWhere);
+// Checks what stands before the mask, given at least that much of `file_bytes` bytes.
+Hash128 read_header(std::span<const std::byte> bytes, uint64_t file_bytes) {
+  ByteReader header(bytes, 0, kWhere);
   const auto magic = header.raw(mask::kFileMagic.size(), "first bytes");
   if (!std::ranges::equal(magic, std::as_bytes(std::span(mask::kFileMagic)))) {
     header.fail_at(0, "first bytes", "those of a block mask file", "others");
@@ -231,25 +232,42 @@ BlockMask load_block_mask(std::span<const std::byte> bytes, const LoadOptions& o
   header.number_in<uint32_t>("reserved number", 0, 0);
   const auto size = header.number<uint64_t>("size");
   const Hash128 checksum{header.number<uint64_t>("checksum"), header.number<uint64_t>("checksum")};
-  if (size != header.left()) {
+  const uint64_t left = file_bytes - mask::kFileHeader;
+  if (size != left) {
     header.fail_at(16, "size", std::to_string(size) + " bytes after the header",
-                   std::to_string(header.left()));
+                   std::to_string(left));
   }
-  const auto payload = header.raw(header.left(), "mask");
+  return checksum;
+}
+
+}  // namespace
+
+BlockMask load_block_mask(std::span<const std::byte> bytes, const LoadOptions& options) {
+  const Hash128 checksum = read_header(bytes, bytes.size());
+  const auto payload = bytes.subspan(mask::kFileHeader);
   if (core::hash_bytes(payload.data(), payload.size()) != checksum) {
-    header.fail_at(24, "checksum", "that of the bytes", "another (the file is damaged)");
+    core::fail_argument(kWhere, "checksum at byte 24", "that of the bytes",
+                        "another (the file is damaged)");
   }
-  return PayloadReader(payload, options.max_bytes).read();
+  return PayloadReader(bytes, options.max_bytes).read();
 }
 
 BlockMask load_block_mask(const std::filesystem::path& file, const LoadOptions& options) {
   std::error_code error;  // a folder has no size
   const auto size = std::filesystem::file_size(file, error);
-  std::vector<std::byte> bytes(error ? 0 : static_cast<std::size_t>(size));
   std::ifstream in(file, std::ios::binary);
-  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  core::require(!error && in, kWhere, "file must be readable", "a file that can be read",
-                file.string());
+  std::vector<std::byte> bytes;
+  const auto read_until = [&](uint64_t end) {
+    const std::size_t begin = bytes.size();
+    if (!error) bytes.resize(static_cast<std::size_t>(end));
+    in.read(reinterpret_cast<char*>(bytes.data() + begin),
+            static_cast<std::streamsize>(bytes.size() - begin));
+    core::require(!error && in, kWhere, "file must be readable", "a file that can be read",
+                  file.string());
+  };
+  read_until(std::min<uint64_t>(size, mask::kFileHeader));
+  read_header(bytes, size);  // whose size is right, before memory for it is asked for
+  read_until(size);
   return load_block_mask(bytes, options);
 }
 

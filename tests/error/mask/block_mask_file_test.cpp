@@ -118,33 +118,33 @@ TEST(LoadBlockMaskError, Header) {
 TEST(LoadBlockMaskError, Shape) {
   Fields fields;
   fields.q_len = -1;
-  EXPECT_EQ(load(fields.file()), "q_len at byte 0: expected 0 to 1152921504606846976, got -1");
+  EXPECT_EQ(load(fields.file()), "q_len at byte 40: expected 0 to 1152921504606846976, got -1");
   fields = {};
   fields.block_kv = 0;
   EXPECT_EQ(load(fields.file()),
-            "block_size.kv at byte 24: expected 1 to 1152921504606846976, got 0");
+            "block_size.kv at byte 64: expected 1 to 1152921504606846976, got 0");
   fields = {};
   fields.kv_len = int64_t{1} << 40;
   EXPECT_EQ(load(fields.file()),
             "blocks along kv must fit 32 bits: expected at most 2147483647, got 274877906944");
   fields = {};
   fields.listing = 3;
-  EXPECT_EQ(load(fields.file()), "kind of lists at byte 32: expected 0 to 2, got 3");
+  EXPECT_EQ(load(fields.file()), "kind of lists at byte 72: expected 0 to 2, got 3");
 }
 
 TEST(LoadBlockMaskError, Program) {
   Fields fields;
   fields.program = "kv <=";
   EXPECT_NE(load(fields.file())
-                .find("program at byte 33: expected the text of a mask_mod, got "
+                .find("program at byte 73: expected the text of a mask_mod, got "
                       "'[parse_program] line 1"),
             std::string::npos);
   fields.program = "score + 1.0";
-  EXPECT_EQ(load(fields.file()), "program at byte 33: expected a mask_mod, got a score_mod");
+  EXPECT_EQ(load(fields.file()), "program at byte 73: expected a mask_mod, got a score_mod");
   fields.program = "";
   fields.listing = 0;
   EXPECT_EQ(load(fields.file()),
-            "program of a mask whose lists do not decide at byte 33: expected a mask_mod, got "
+            "program of a mask whose lists do not decide at byte 73: expected a mask_mod, got "
             "none");
 }
 
@@ -157,9 +157,9 @@ TEST(LoadBlockMaskError, CapturedTensors) {
   EXPECT_EQ(load(fields.file()), "no error");
   fields.capture.resize(0);
   fields.dtype_rank = {10, 0};
-  EXPECT_EQ(load(fields.file()), "dtype at byte 56: expected 0 to 9, got 10");
+  EXPECT_EQ(load(fields.file()), "dtype at byte 96: expected 0 to 9, got 10");
   fields.dtype_rank = {5, 17};
-  EXPECT_EQ(load(fields.file()), "rank at byte 57: expected 0 to 16, got 17");
+  EXPECT_EQ(load(fields.file()), "rank at byte 97: expected 0 to 16, got 17");
   // One dimension of 2^60 elements that are not there.
   fields.program = "t0[q] <= q";
   fields.dtype_rank = {5, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0};
@@ -170,7 +170,7 @@ TEST(LoadBlockMaskError, CapturedTensors) {
     fields.dtype_rank.insert(fields.dtype_rank.end(), {0, 0, 0, 0, 0, 1, 0, 0, 1});
   }
   EXPECT_EQ(load(fields.file()),
-            "elements of a captured tensor at byte 61: expected at most 2^62, got more");
+            "elements of a captured tensor at byte 101: expected at most 2^62, got more");
 }
 
 TEST(LoadBlockMaskError, Planes) {
@@ -178,42 +178,42 @@ TEST(LoadBlockMaskError, Planes) {
   fields.batch = int64_t{1} << 30;
   fields.heads = int64_t{1} << 30;
   EXPECT_EQ(load(fields.file()),
-            "batch x heads at byte 56: expected at most the bytes left, got 1152921504606846976");
+            "batch x heads at byte 96: expected at most the bytes left, got 1152921504606846976");
   fields = {};
   fields.planes = {1};
-  EXPECT_EQ(load(fields.file()), "number of a plane at byte 72: expected 0 to 0, got 1");
+  EXPECT_EQ(load(fields.file()), "number of a plane at byte 112: expected 0 to 0, got 1");
   fields = {};
   fields.q_len = 1 << 30;
   fields.block_q = 1;
   EXPECT_EQ(load(fields.file()),
-            "rows of a plane at byte 80: expected 1073741824, got 2 at most (cut short)");
+            "rows of a plane at byte 120: expected 1073741824, got 2 at most (cut short)");
   fields = {};
   fields.kv_len = 1 << 30;
   fields.block_kv = 1;
   EXPECT_EQ(load(fields.file()),
-            "lists of the mask at byte 80: expected at most 2147483648 more bytes of memory "
+            "lists of the mask at byte 120: expected at most 2147483648 more bytes of memory "
             "(max_bytes), got 8589934616");
 }
 
 TEST(LoadBlockMaskError, Lists) {
   Fields fields;
   fields.partial = {1, 0, 2};
-  EXPECT_EQ(load(fields.file()), "end of a run at byte 92: expected 1 to 1, got 2");
+  EXPECT_EQ(load(fields.file()), "end of a run at byte 132: expected 1 to 1, got 2");
   fields.partial = {1, 1, 1};
-  EXPECT_EQ(load(fields.file()), "first block of a run at byte 88: expected 0 to 0, got 1");
+  EXPECT_EQ(load(fields.file()), "first block of a run at byte 128: expected 0 to 0, got 1");
   fields.partial = {1, 0, 0};
-  EXPECT_EQ(load(fields.file()), "end of a run at byte 92: expected 1 to 1, got 0");
+  EXPECT_EQ(load(fields.file()), "end of a run at byte 132: expected 1 to 1, got 0");
   fields.partial = {7, 0, 1};
   EXPECT_EQ(load(fields.file()),
-            "runs of a row at byte 84: expected at most 1 (the bytes left), got 7");
+            "runs of a row at byte 124: expected at most 1 (the bytes left), got 7");
   fields.full = {1, 0, 1};
   fields.partial = {1, 0, 1};
   EXPECT_EQ(load(fields.file()),
-            "plane at byte 80: expected each block once, got one twice in row "
+            "plane at byte 120: expected each block once, got one twice in row "
             "0");
   fields.full = {0};
   fields.partial = {0, 0};
-  EXPECT_EQ(load(fields.file()), "end of the mask at byte 88: expected no more bytes, got 4");
+  EXPECT_EQ(load(fields.file()), "end of the mask at byte 128: expected no more bytes, got 4");
 }
 
 // Few bytes that stand for many runs by column.
@@ -244,6 +244,28 @@ TEST(LoadBlockMaskError, Files) {
   EXPECT_EQ(test::message_of([&] { save_block_mask(mask, missing); }),
             "[save_block_mask] file must be writable: expected a path that can be written, got " +
                 missing.string());
+}
+
+TEST(LoadBlockMaskError, DamagedFileOnDisk) {
+  const auto file = std::filesystem::temp_directory_path() / "fovea_damaged_mask_test.fbm";
+  save_block_mask(create_block_mask(kCausal, {.q_len = 4, .kv_len = 4}), file);
+  const auto size = std::filesystem::file_size(file);
+  const auto load_cut_to = [&](uint64_t end) {
+    std::filesystem::resize_file(file, end);
+    return test::message_of([&] { load_block_mask(file); });
+  };
+  EXPECT_EQ(load_cut_to(size), "no error");
+  // Nothing but the header of a long one is read.
+  const uint64_t huge = uint64_t{1} << 36;
+  EXPECT_EQ(load_cut_to(huge), "[load_block_mask] size at byte 16: expected " +
+                                   std::to_string(size - mask::kFileHeader) +
+                                   " bytes after the header, got " +
+                                   std::to_string(huge - mask::kFileHeader));
+  EXPECT_EQ(load_cut_to(30),
+            "[load_block_mask] checksum at byte 24: expected 8 bytes, got 6 (cut short)");
+  EXPECT_EQ(load_cut_to(0),
+            "[load_block_mask] first bytes at byte 0: expected 8 bytes, got 0 (cut short)");
+  std::filesystem::remove(file);
 }
 
 TEST(SaveBlockMaskError, CapturedTensors) {
