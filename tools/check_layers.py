@@ -46,6 +46,7 @@ PUBLIC = {
     "value": "program",
     "vector": "program",
     "block_mask": "mask",
+    "block_mask_file": "mask",
     "attention": "attention",
 }
 
