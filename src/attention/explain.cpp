@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "analysis/dependence.h"
+#include "attention/advice.h"
 #include "program/graph.h"
 
 namespace fovea::attention {
@@ -83,6 +84,10 @@ std::string explain(const Problem& p, const Choice& choice, const BackendRegistr
   describe(out, "score_mod", p.score_mod, choice.problem.score_mod);
   describe(out, "mask_mod", p.mask_mod, choice.problem.mask_mod);
   describe_mask(out, p.block_mask);
+  if (const std::string advice = advise(p.block_mask); !advice.empty()) {
+    out << "advice: " << advice << "\n";
+  }
+  out << cost_guess(choice.problem) << "\n";
   out << "backend: " << choice.backend->info().name << "\n" << indent(choice.plan->describe());
   for (const Refusal& refusal : refusals(backends, p)) {
     out << "not " << refusal.backend << ": " << refusal.reason << "\n";

@@ -151,7 +151,7 @@ TEST_P(Gallery, BlocksAreWhatTheElementsSay) {
 }
 
 TEST_P(Gallery, IsDescribed) {
-  const Variant variant = make_variant(GetParam(), {});
+  const Variant variant = make_variant(GetParam(), shape_of(64, 64));
   EXPECT_EQ(variant.name, GetParam());
   EXPECT_FALSE(variant.description.empty());
   EXPECT_FALSE(variant.formula.empty());
