@@ -60,7 +60,8 @@ class Analysis {
   void visit_input(NodeId id, program::Input input) {
     Dependence& d = of(id);
     switch (input) {
-      case program::Input::score: d = {.score = true, .shape = ShapeClass::tile}; break;
+      case program::Input::score:
+      case program::Input::dout: d = {.score = true, .shape = ShapeClass::tile}; break;
       case program::Input::b:
         d.b = true;
         form(id) = {.known = true};

@@ -109,6 +109,7 @@ void ElementState::evaluate(NodeId id, const Inputs& inputs) {
       case Input::h: out = make_int(inputs.h); return;
       case Input::q: out = make_int(inputs.q); return;
       case Input::kv: out = make_int(inputs.kv); return;
+      case Input::dout: out = make_float(inputs.dout); return;
     }
   }
   if (node.op == Op::constant) {

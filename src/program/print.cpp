@@ -65,7 +65,13 @@ class Printer {
   }
 
   void header() {
-    out_ += graph_.kind == ModKind::mask ? "mask_mod(b, h, q, kv" : "score_mod(score, b, h, q, kv";
+    out_ += name_of(graph_.kind);
+    out_ += '(';
+    if (graph_.kind != ModKind::mask) {
+      out_ += name_of(Input::score, graph_.kind);
+      out_ += ", ";
+    }
+    out_ += "b, h, q, kv";
     const char* separator = "; ";
     for (std::size_t i = 0; i < graph_.params.size(); ++i) {
       out_ += separator;
@@ -115,7 +121,7 @@ class Printer {
   void operation(NodeId id) {
     const Node& node = graph_[id];
     if (node.op == Op::input) {
-      out_ += name_of(static_cast<Input>(node.slot));
+      out_ += name_of(static_cast<Input>(node.slot), graph_.kind);
     } else if (node.op == Op::constant) {
       constant(node.literal);
     } else if (node.op == Op::param) {
