@@ -73,6 +73,11 @@ FOVEA_API Program parse_program(std::string_view text, std::span<const TensorVie
 /// The same program after exact simplification (never changes a result bit).
 FOVEA_API Program simplify(const Program& program);
 
+/// What the backward pass of a score_mod or weight_mod computes, as text: `dout` is the gradient of
+/// its result; `d t0[h] += ...` says what an element adds to a captured tensor's gradient, and along
+/// what that can be summed. docs/derivatives.md has the rules. InvalidArgument for a mask_mod.
+FOVEA_API std::string derivative_text(const Program& mod);
+
 namespace detail {
 FOVEA_API Program trace_score(const std::function<Value(Value, Value, Value, Value, Value)>& mod);
 FOVEA_API Program trace_weight(const std::function<Value(Value, Value, Value, Value, Value)>& mod);

@@ -182,9 +182,13 @@ void ElementState::fail(NodeId origin, const Inputs& inputs) const {
 
 Literal ElementState::run(const Inputs& inputs) {
   for (NodeId id = 0; id < graph_->size(); ++id) evaluate(id, inputs);
-  const NodeId origin = fault(graph_->root);
+  return result(graph_->root, inputs);
+}
+
+Literal ElementState::result(NodeId id, const Inputs& inputs) const {
+  const NodeId origin = fault(id);
   if (origin >= 0) fail(origin, inputs);
-  return value(graph_->root);
+  return value(id);
 }
 
 Literal interpret(const Program& program, const Inputs& inputs) {
