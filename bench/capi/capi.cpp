@@ -14,10 +14,8 @@
 #include <vector>
 
 #include <fovea/fovea.h>
+#include "guard.h"
 
-struct fovea_capi_program {
-  fovea::Program value;
-};
 struct fovea_capi_block_mask {
   fovea::BlockMask value;
 };
@@ -29,43 +27,8 @@ namespace {
 
 thread_local std::string last_error;
 
-int status_of(fovea::ErrorCode code) noexcept {
-  switch (code) {
-    case fovea::ErrorCode::invalid_argument: return FOVEA_CAPI_INVALID_ARGUMENT;
-    case fovea::ErrorCode::unsupported: return FOVEA_CAPI_UNSUPPORTED;
-    case fovea::ErrorCode::compile_error: return FOVEA_CAPI_COMPILE_ERROR;
-    case fovea::ErrorCode::internal_error: return FOVEA_CAPI_INTERNAL_ERROR;
-  }
-  return FOVEA_CAPI_OTHER;
-}
-
-// Remembering a message allocates, which may be the very thing that failed.
-int fail(int status, const char* message) noexcept {
-  try {
-    last_error = message;
-  } catch (...) {
-    last_error.clear();
-  }
-  return status;
-}
-
-template <class F>
-int guarded(F&& body) noexcept {
-  try {
-    body();
-    return FOVEA_CAPI_OK;
-  } catch (const fovea::Error& error) {
-    return fail(status_of(error.code()), error.what());
-  } catch (const std::exception& error) {
-    return fail(FOVEA_CAPI_OTHER, error.what());
-  } catch (...) {
-    return fail(FOVEA_CAPI_OTHER, "an exception that is no std::exception");
-  }
-}
-
-void require(bool condition, const char* message) {
-  if (!condition) throw fovea::InvalidArgument(message);
-}
+using fovea::capi::guarded;
+using fovea::capi::require;
 
 fovea::TensorView to_view(const fovea_capi_tensor& tensor) {
   require(tensor.rank >= 0 && tensor.rank <= fovea::kMaxRank,
@@ -137,6 +100,16 @@ void mark(std::span<const fovea::BlockRun> runs, uint8_t kind, uint8_t* row) {
 }
 
 }  // namespace
+
+// Remembering a message allocates, which may be the very thing that failed.
+int fovea::capi::fail(int status, const char* message) noexcept {
+  try {
+    last_error = message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status;
+}
 
 extern "C" {
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs and their derivatives at single elements, by the float64 interpreter: what tests compare
+// with torch. The one part of the C interface that looks behind the public headers.
+#include "program/derive.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "capi.h"
+#include "guard.h"
+#include "program/interpret.h"
+
+using fovea::capi::guarded;
+using fovea::capi::require;
+namespace program = fovea::program;
+
+namespace {
+
+program::Inputs point(const fovea_capi_points& points, int64_t i) {
+  const auto score = std::span(points.score, static_cast<std::size_t>(points.count));
+  const auto dout = std::span(points.dout, static_cast<std::size_t>(points.count));
+  const auto indices = std::span(points.indices, static_cast<std::size_t>(points.count) * 4);
+  const auto at = static_cast<std::size_t>(i);
+  const auto index = indices.subspan(at * 4, 4);
+  return {.score = score[at],
+          .b = index[0],
+          .h = index[1],
+          .q = index[2],
+          .kv = index[3],
+          .dout = points.dout ? dout[at] : 0};
+}
+
+program::JointProgram derive_everything(const program::Graph& graph) {
+  program::Wanted wanted = program::all_captures(graph);
+  for (std::size_t slot = 0; slot < graph.params.size(); ++slot) {
+    if (graph.params[slot] != fovea::ScalarType::f32) continue;
+    wanted.params.push_back(static_cast<int32_t>(slot));
+  }
+  return program::derive(graph, wanted);
+}
+
+// Of an element in a dense array of the tensor's sizes.
+int64_t dense_offset(const program::JointState& state, const fovea::TensorView& tensor,
+                     const program::JointProgram::Contribution& c) {
+  int64_t offset = 0;
+  int d = 0;
+  for (const program::NodeId index : c.index) {
+    offset = offset * tensor.size(d++) + state.value(index).i;
+  }
+  return offset;
+}
+
+}  // namespace
+
+extern "C" {
+
+int fovea_capi_evaluate(const fovea_capi_program* mod, const fovea_capi_points* points,
+                        double* results) {
+  return guarded([&] {
+    require(mod && points && results,
+            "[fovea_capi_evaluate] arguments: expected a program, points and a place for results");
+    for (int64_t i = 0; i < points->count; ++i) {
+      const fovea::Literal value = program::interpret(mod->value, point(*points, i));
+      results[i] = value.type == fovea::ScalarType::f32 ? value.f : static_cast<double>(value.i);
+    }
+  });
+}
+
+int fovea_capi_gradients(const fovea_capi_program* mod, const fovea_capi_points* points,
+                         double* dscore, double* const* dcaptures, double* dparams) {
+  return guarded([&] {
+    require(
+        mod && points && points->dout && dscore && dcaptures && dparams,
+        "[fovea_capi_gradients] arguments: expected a program, points and places for gradients");
+    const program::JointProgram joint = derive_everything(mod->value.graph());
+    program::JointState state(joint, mod->value);
+    for (int64_t i = 0; i < points->count; ++i) {
+      state.run(point(*points, i));
+      dscore[i] = state.value(joint.dscore).f;
+      for (const auto& c : joint.captures) {
+        if (!state.holds(c)) continue;
+        const auto slot = static_cast<std::size_t>(c.slot);
+        const fovea::TensorView& tensor = mod->value.captures()[slot];
+        dcaptures[slot][dense_offset(state, tensor, c)] += state.value(c.value).f;
+      }
+      for (const auto& c : joint.params) dparams[c.slot] += state.value(c.value).f;
+    }
+  });
+}
+
+int fovea_capi_differentiate(const fovea_capi_program* mod, fovea_capi_program** derivative) {
+  return guarded([&] {
+    require(mod && derivative,
+            "[fovea_capi_differentiate] arguments: expected a program and a place for another");
+    *derivative = new fovea_capi_program{program::derivative_of(mod->value)};
+  });
+}
+
+}  // extern "C"
