@@ -74,9 +74,37 @@ class CMaskInfo(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64)
         for name in (
+            *("q_len", "kv_len", "batch", "heads"),
             *("full", "partial", "skipped", "rows", "columns", "memory_bytes"),
             *("boxes", "leaves", "leaf_evaluations"),
         )
+    ]
+
+
+LIST_NAMES = tuple(
+    prefix + axis + suffix
+    for axis in ("kv_", "q_")
+    for prefix in ("", "full_")
+    for suffix in ("num_blocks", "indices")
+)
+NONE = -(2**63)  # an absent number
+
+
+class CPaddedLists(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in LIST_NAMES]
+
+
+class CKvBlocks(ctypes.Structure):
+    _fields_ = [
+        *[(name, CTensor) for name in LIST_NAMES[:4]],
+        *[(name, ctypes.c_int64) for name in ("block_q", "block_kv", "q_len", "kv_len")],
+    ]
+
+
+class CBlockIndex(ctypes.Structure):
+    _fields_ = [
+        ("list", ctypes.POINTER(ctypes.c_int64)),
+        *[(name, ctypes.c_int64) for name in ("count", "begin", "end", "step")],
     ]
 
 
@@ -275,6 +303,103 @@ class BlockMask(Handle):
         )
         return kinds
 
+    @classmethod
+    def _made(cls, keep, function, *arguments):
+        mask = cls.__new__(cls)
+        Handle.__init__(mask, keep)
+        check(function(*arguments, ctypes.byref(mask.pointer)))
+        return mask
+
+    @classmethod
+    def from_kv_blocks(
+        cls,
+        kv_num_blocks,
+        kv_indices,
+        full_kv_num_blocks=None,
+        full_kv_indices=None,
+        block_size=(128, 128),
+        mask_mod=None,
+        seq_lengths=(NONE, NONE),
+    ):
+        tensors = (kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices)
+        blocks = CKvBlocks(*[to_ctensor(tensor) for tensor in tensors], *block_size, *seq_lengths)
+        function = library().fovea_capi_block_mask_from_kv_blocks
+        return cls._made(
+            (mask_mod,), function, ctypes.byref(blocks), mask_mod.pointer if mask_mod else None
+        )
+
+    def lists(self):
+        """PyTorch's padded index tensors by their names, as numpy arrays."""
+        info = self.info()
+        planes = (info.batch, info.heads)
+        by_row, by_column = (info.rows, info.columns), (info.columns, info.rows)
+        arrays = {}
+        for name in LIST_NAMES:
+            sizes = by_column if "q_" in name else by_row
+            shape = planes + (sizes if name.endswith("indices") else sizes[:1])
+            arrays[name] = numpy.empty(shape, numpy.int32)
+        lists = CPaddedLists(*[array.ctypes.data for array in arrays.values()])
+        check(library().fovea_capi_block_mask_lists(self.pointer, ctypes.byref(lists)))
+        return arrays
+
+    def __getitem__(self, index):
+        """By batch, head and row: ints, slices and lists, as torch's BlockMask takes them."""
+        index = index if isinstance(index, tuple) else (index,)
+        axes, keep = (CBlockIndex * 3)(), []
+        for i, axis in enumerate((*index, slice(None), slice(None), slice(None))[:3]):
+            if isinstance(axis, slice):
+                begin, end = (NONE if x is None else x for x in (axis.start, axis.stop))
+                axes[i] = CBlockIndex(None, 0, begin, end, axis.step or 1)
+            else:
+                numbers = numpy.atleast_1d(numpy.asarray(axis, numpy.int64))
+                keep.append((ctypes.c_int64 * max(1, numbers.size))(*numbers))
+                axes[i] = CBlockIndex(keep[-1], numbers.size)
+        function = library().fovea_capi_block_mask_index
+        return self._made(self.keep, function, self.pointer, axes)
+
+    def _combined(self, operation, other=None):
+        function = library().fovea_capi_block_mask_combine
+        keep = self.keep + (other.keep if other else ())
+        return self._made(
+            keep,
+            function,
+            ctypes.c_int32(operation),
+            self.pointer,
+            other.pointer if other else None,
+        )
+
+    def __and__(self, other):
+        return self._combined(0, other)
+
+    def __or__(self, other):
+        return self._combined(1, other)
+
+    def __invert__(self):
+        return self._combined(2)
+
+    def _changed(self, operation, x=0, y=0):
+        function = library().fovea_capi_block_mask_change
+        numbers = ctypes.c_int64(x), ctypes.c_int64(y)
+        return self._made(self.keep, function, ctypes.c_int32(operation), self.pointer, *numbers)
+
+    def adjusted(self, q_len, kv_len):
+        return self._changed(0, q_len, kv_len)
+
+    def decode_slice(self, position, count=1):
+        return self._changed(1, position, count)
+
+    def expanded(self, batch, heads):
+        return self._changed(2, batch, heads)
+
+    def transposed(self):
+        return self._changed(3)
+
+    def without_full_blocks(self):
+        return self._changed(4)
+
+    def __str__(self):
+        return call_text(library().fovea_capi_block_mask_text, self.pointer)
+
 
 class Executor(Handle):
     kind = "executor"
@@ -377,6 +502,18 @@ class Call:
             )
         )
         return row, lse.value
+
+
+def create_mask(mod, q_len, kv_len, batch=1, heads=1):
+    """Every position by itself: a bool array (batch, heads, q_len, kv_len)."""
+    allowed = numpy.empty((batch, heads, q_len, kv_len), numpy.bool_)
+    options = CMaskOptions(q_len, kv_len, batch, heads, 1, 1)
+    check(
+        library().fovea_capi_create_mask(
+            mod.pointer, ctypes.byref(options), ctypes.c_void_p(allowed.ctypes.data)
+        )
+    )
+    return allowed
 
 
 def measure_fma_peak(threads):

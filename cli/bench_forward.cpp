@@ -11,12 +11,12 @@
 #include <fovea/version.h>
 #include "attention_data.h"
 #include "bench.h"
-#include "gallery.h"
 #include "machine.h"
 #include "mask_cells.h"
 #include "progress.h"
 #include "text_table.h"
 #include "timing.h"
+#include "variants.h"
 #include "write_text.h"
 
 namespace fovea::cli {

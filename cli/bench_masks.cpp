@@ -8,11 +8,11 @@
 #include <fovea/block_mask.h>
 #include <fovea/version.h>
 #include "bench.h"
-#include "gallery.h"
 #include "machine.h"
 #include "progress.h"
 #include "text_table.h"
 #include "timing.h"
+#include "variants.h"
 #include "write_text.h"
 
 namespace fovea::cli {

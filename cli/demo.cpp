@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -21,7 +22,8 @@ void print(const std::string& text) {
 }
 
 int run_demo(const DemoOptions& options) {
-  std::vector<std::string> names = options.variants.empty() ? variant_names() : options.variants;
+  std::vector<std::string> names = options.variants;
+  if (names.empty()) names.assign(std::begin(kDemoVariants), std::end(kDemoVariants));
   const Stopwatch watch;
   std::filesystem::create_directories(options.out);
   DemoSetting setting = prepare_demo(options);
@@ -68,7 +70,8 @@ void add_demo(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, 1024));
   verb->add_option("--out", options->out, "folder for the pictures")->capture_default_str();
   verb->add_option("--json", options->json, "file for the rows as JSON");
-  verb->add_option("--variant", options->variants, "only these (repeatable)")
+  verb->add_option("--variant", options->variants,
+                   "these instead (repeatable; `fovea gallery` names all)")
       ->check(CLI::IsMember(variant_names()));
   verb->callback([&action, options] { action = [options] { return run_demo(*options); }; });
 }

@@ -9,12 +9,17 @@
 
 #include <fovea/attention.h>
 #include "attention_data.h"
-#include "gallery.h"
 #include "text_input.h"
 #include "timing.h"
+#include "variants.h"
 
 /// The parts of `fovea demo`: each variant of the gallery is run on real text, checked, measured.
 namespace fovea::cli {
+
+/// What is shown unless the user chooses.
+inline constexpr const char* kDemoVariants[] = {
+    "noop",  "causal",  "sliding_window", "prefix_lm",    "document",
+    "alibi", "softcap", "t5_bias",        "checkerboard", "natten"};
 
 struct DemoOptions {
   std::string text;  ///< folder; empty: default_text_folder()

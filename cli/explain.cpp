@@ -8,9 +8,9 @@
 
 #include <fovea/attention.h>
 #include "attention_data.h"
-#include "gallery.h"
 #include "parse_options.h"
 #include "usage_error.h"
+#include "variants.h"
 #include "verbs.h"
 
 namespace fovea::cli {
@@ -64,7 +64,7 @@ void add_explain(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("explain",
                                   "what a call would do: programs, shape classes, blocks, backend");
   auto options = std::make_shared<ExplainOptions>();
-  verb->add_option("--variant", options->variant, "a variant of the gallery")
+  verb->add_option("--variant,variant", options->variant, "a variant of `fovea gallery`")
       ->check(CLI::IsMember(variant_names()));
   verb->add_option("--param", options->parameters,
                    "NAME=NUMBER, a parameter of the variant (repeatable)");

@@ -7,12 +7,12 @@
 #include <fmt/format.h>
 
 #include <fovea/block_mask.h>
-#include "gallery.h"
 #include "mask_picture.h"
 #include "parse_options.h"
 #include "program_lines.h"
 #include "timing.h"
 #include "usage_error.h"
+#include "variants.h"
 #include "verbs.h"
 #include "write_text.h"
 
@@ -96,7 +96,7 @@ int run_mask(const MaskOptions& options) {
 void add_mask(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("mask", "builds a block mask: counts, cost, pictures");
   auto options = std::make_shared<MaskOptions>();
-  verb->add_option("--variant", options->variant, "a variant of the gallery")
+  verb->add_option("--variant,variant", options->variant, "a variant of `fovea gallery`")
       ->check(CLI::IsMember(variant_names()));
   verb->add_option("--param", options->parameters,
                    "NAME=NUMBER, a parameter of the variant (repeatable)");

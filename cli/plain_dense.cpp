@@ -54,7 +54,7 @@ void row_weights(const PlainProblem& problem, const RowMod& mod, const float* ke
   for (int64_t d = 0; d < head_dim; ++d) {
     add_scaled(weights.data(), keys + d * problem.length, query[d] * scale, problem.length);
   }
-  mod(weights, h, q);
+  mod(weights, {.b = 0, .h = h, .q = q});
   const float highest = *std::max_element(weights.begin(), weights.end());
   if (highest == -std::numeric_limits<float>::infinity()) {
     std::fill(weights.begin(), weights.end(), 0.0F);

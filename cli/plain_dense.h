@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <fovea/executor.h>
-#include "gallery.h"
+#include "variants.h"
 
 /// Attention as one writes it down in plain loops: all scores of a row, the variant's formula,
 /// softmax with std::exp, the weighted sum. Nothing is skipped and nothing of fovea's kernels is

@@ -41,6 +41,7 @@ int run_cli(int argc, const char* const* argv) {
   app.require_subcommand(1);
   Action action;
   add_demo(app, action);
+  add_gallery(app, action);
   add_mask(app, action);
   add_explain(app, action);
   add_bench(app, action);

@@ -14,6 +14,7 @@ namespace fovea::cli {
 using Action = std::function<int()>;
 
 void add_demo(CLI::App& app, Action& action);
+void add_gallery(CLI::App& app, Action& action);
 void add_mask(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);

@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 # The cheap ones first.
-check_steps=(format layers size docs symbols asan tsan)
+check_steps=(format layers size docs symbols asan tsan fuzz)
 
 list_cpp() { python3 tools/list_files.py .h .cpp .def .cu .cuh; }
 
@@ -33,6 +33,22 @@ check_tsan() {
   local fixed_layout=(setarch "$(uname -m)" -R)
   "${fixed_layout[@]}" true 2>/dev/null || fixed_layout=()
   "${fixed_layout[@]}" ctest --preset tsan -j "$(nproc)"
+}
+
+# Half a minute for each target of tests/fuzz. What it finds stays in build/fuzz for the next time.
+check_fuzz() {
+  local source name names=()
+  for source in tests/fuzz/*.cpp; do
+    name=$(basename "$source" .cpp)
+    [[ $name == seeded_main ]] || names+=("$name")
+  done
+  build fuzz "${names[@]/#/fuzz_}" || return
+  for name in "${names[@]}"; do
+    mkdir -p "build/fuzz/found/$name"
+    "build/fuzz/tests/fuzz_$name" -max_total_time=30 -timeout=10 -print_final_stats=1 \
+      -artifact_prefix="build/fuzz/failed-$name-" \
+      "build/fuzz/found/$name" "tests/fuzz/corpus/$name" || return
+  done
 }
 
 # One line a step; the log only of the one that fails.
@@ -64,7 +80,7 @@ run_check() {
   need_packages python3
   need_to_build
   need_packages libgtest-dev libcli11-dev libfmt-dev nlohmann-json3-dev libpng-dev
-  [[ " ${steps[*]} " != *" asan "* ]] || need_packages clang
+  [[ " ${steps[*]} " =~ " "(asan|fuzz)" " ]] && need_packages clang
   mkdir -p build/check
   for name in "${steps[@]}"; do run_step "$name"; done
 }

@@ -44,12 +44,17 @@ PUBLIC = {
     "version": "core",
     "program": "program",
     "value": "program",
+    "vector": "program",
     "block_mask": "mask",
+    "block_mask_file": "mask",
     "attention": "attention",
 }
 
 # Folders that use fovea as anybody would: <fovea/...> and their own headers.
 USERS = ("cli", "examples", "bench/capi", "tests/install", "tests/compile_fail")
+
+# Headers that they share.
+SHARED = ("gallery/variant.h",)
 
 # What src/ may include besides the C++ standard library (names without a dot).
 C_AND_PROCESSOR = re.compile(
@@ -117,7 +122,7 @@ def check_user(name):
     folder = (ROOT / name).parent
 
     def problem(quote, target):
-        if quote == '"' and not (folder / target).is_file():
+        if quote == '"' and not (folder / target).is_file() and target not in SHARED:
             return "this folder sees <fovea/...> and its own headers only"
         return None
 

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "capi.h"
-
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
-#include <exception>
-#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,37 +8,15 @@
 #include <vector>
 
 #include <fovea/fovea.h>
-#include "guard.h"
+#include "common.h"
 
-struct fovea_capi_block_mask {
-  fovea::BlockMask value;
-};
-struct fovea_capi_executor {
-  std::unique_ptr<fovea::Executor> value;
-};
+using fovea_capi::copy_text;
+using fovea_capi::guarded;
+using fovea_capi::has_tensor;
+using fovea_capi::require;
+using fovea_capi::to_view;
 
 namespace {
-
-thread_local std::string last_error;
-
-using fovea::capi::guarded;
-using fovea::capi::require;
-
-fovea::TensorView to_view(const fovea_capi_tensor& tensor) {
-  require(tensor.rank >= 0 && tensor.rank <= fovea::kMaxRank,
-          "[fovea_capi] rank: expected 0 to 16, got another number");
-  require(tensor.dtype >= 0 && tensor.dtype <= static_cast<int32_t>(fovea::DType::boolean),
-          "[fovea_capi] dtype: expected a number of fovea::DType, got another");
-  const auto rank = static_cast<std::size_t>(tensor.rank);
-  fovea::TensorView view;
-  view.data = tensor.data;
-  view.dtype = static_cast<fovea::DType>(tensor.dtype);
-  view.sizes = fovea::Dims(std::span(std::data(tensor.sizes), rank));
-  view.strides = fovea::Dims(std::span(std::data(tensor.strides), rank));
-  return view;
-}
-
-bool has_tensor(const fovea_capi_tensor& tensor) { return tensor.rank > 0 || tensor.data; }
 
 // A call in C++ terms.
 struct Call {
@@ -67,14 +39,6 @@ struct Call {
   fovea::FlexOptions options;
 };
 
-void copy_text(const std::string& text, char* buffer, std::size_t capacity, std::size_t* needed) {
-  if (needed) *needed = text.size() + 1;
-  if (!buffer || capacity == 0) return;
-  const std::size_t length = std::min(capacity - 1, text.size());
-  std::memcpy(buffer, text.data(), length);
-  buffer[length] = '\0';
-}
-
 // T5 relative position buckets (bidirectional, 32 buckets, distance 128). log(n + 0.01) keeps the
 // bucket of n = 16, 32, 64 apart from the rounding of any one logarithm.
 fovea::Value t5_bucket(const fovea::Value& distance) {
@@ -95,25 +59,9 @@ fovea::Program trace_example(int64_t divisor, const fovea::TensorView& table_vie
   });
 }
 
-void mark(std::span<const fovea::BlockRun> runs, uint8_t kind, uint8_t* row) {
-  for (const fovea::BlockRun& run : runs) std::fill(row + run.begin, row + run.end, kind);
-}
-
 }  // namespace
 
-// Remembering a message allocates, which may be the very thing that failed.
-int fovea::capi::fail(int status, const char* message) noexcept {
-  try {
-    last_error = message;
-  } catch (...) {
-    last_error.clear();
-  }
-  return status;
-}
-
 extern "C" {
-
-const char* fovea_capi_last_error(void) { return last_error.c_str(); }
 
 int fovea_capi_parse(const char* text, const fovea_capi_tensor* captures, int32_t count,
                      fovea_capi_program** program) {
@@ -142,54 +90,6 @@ int fovea_capi_program_text(const fovea_capi_program* program, char* buffer, siz
 }
 
 void fovea_capi_program_free(fovea_capi_program* program) { delete program; }
-
-int fovea_capi_create_block_mask(const fovea_capi_program* mask_mod,
-                                 const fovea_capi_block_mask_options* options,
-                                 fovea_capi_block_mask** mask) {
-  return guarded([&] {
-    require(mask_mod && options && mask,
-            "[fovea_capi_create_block_mask] arguments: expected a mask_mod and its options");
-    fovea::BlockMaskOptions in;
-    in.q_len = options->q_len;
-    in.kv_len = options->kv_len;
-    in.batch = options->batch;
-    in.heads = options->heads;
-    in.block_size = {options->block_q, options->block_kv};
-    *mask = new fovea_capi_block_mask{fovea::create_block_mask(mask_mod->value, in)};
-  });
-}
-
-int fovea_capi_block_mask_describe(const fovea_capi_block_mask* mask,
-                                   fovea_capi_block_mask_info* info) {
-  return guarded([&] {
-    const fovea::BlockCounts counts = mask->value.counts();
-    const fovea::BlockMaskStats& stats = mask->value.stats();
-    *info = {.full = counts.full,
-             .partial = counts.partial,
-             .skipped = counts.skipped,
-             .rows = mask->value.rows(),
-             .columns = mask->value.columns(),
-             .memory_bytes = mask->value.memory_bytes(),
-             .boxes = stats.boxes,
-             .leaves = stats.leaves,
-             .leaf_evaluations = stats.leaf_evaluations};
-  });
-}
-
-int fovea_capi_block_mask_kinds(const fovea_capi_block_mask* mask, int64_t b, int64_t h,
-                                uint8_t* kinds) {
-  return guarded([&] {
-    const int64_t rows = mask->value.rows();
-    const int64_t columns = mask->value.columns();
-    std::fill(kinds, kinds + rows * columns, uint8_t{0});
-    for (int64_t row = 0; row < rows; ++row) {
-      mark(mask->value.partial(b, h, row), 1, kinds + row * columns);
-      mark(mask->value.full(b, h, row), 2, kinds + row * columns);
-    }
-  });
-}
-
-void fovea_capi_block_mask_free(fovea_capi_block_mask* mask) { delete mask; }
 
 int fovea_capi_executor_create(int32_t threads, fovea_capi_executor** executor) {
   return guarded([&] { *executor = new fovea_capi_executor{fovea::make_thread_pool(threads)}; });

@@ -60,9 +60,41 @@ typedef struct {
 } fovea_capi_block_mask_options;
 
 typedef struct {
+  int64_t q_len, kv_len, batch, heads; /* stored planes */
   int64_t full, partial, skipped, rows, columns, memory_bytes;
   int64_t boxes, leaves, leaf_evaluations;
 } fovea_capi_block_mask_info;
+
+#define FOVEA_CAPI_NONE INT64_MIN /* an absent number */
+
+/* Index tensors in PyTorch's form, in memory of the caller (shapes: fovea::PaddedLists). */
+typedef struct {
+  int32_t *kv_num_blocks, *kv_indices, *full_kv_num_blocks, *full_kv_indices;
+  int32_t *q_num_blocks, *q_indices, *full_q_num_blocks, *full_q_indices;
+} fovea_capi_padded_lists;
+
+typedef struct {
+  fovea_capi_tensor kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices;
+  int64_t block_q, block_kv;
+  int64_t q_len, kv_len; /* FOVEA_CAPI_NONE: from the shapes */
+} fovea_capi_kv_blocks;
+
+/* One axis: a list if there is one, else a slice, whose begin and end may be FOVEA_CAPI_NONE. */
+typedef struct {
+  const int64_t* list;
+  int64_t count;
+  int64_t begin, end, step;
+} fovea_capi_block_index;
+
+typedef enum { FOVEA_CAPI_AND = 0, FOVEA_CAPI_OR = 1, FOVEA_CAPI_NOT = 2 } fovea_capi_combination;
+
+typedef enum {
+  FOVEA_CAPI_ADJUSTED = 0,     /* x, y: q_len, kv_len */
+  FOVEA_CAPI_DECODE_SLICE = 1, /* position, count */
+  FOVEA_CAPI_EXPANDED = 2,     /* batch, heads */
+  FOVEA_CAPI_TRANSPOSED = 3,
+  FOVEA_CAPI_WITHOUT_FULL_BLOCKS = 4
+} fovea_capi_change;
 
 /* The message of the last failure on this thread; "" if there was none. */
 FOVEA_CAPI const char* fovea_capi_last_error(void);
@@ -89,6 +121,27 @@ FOVEA_CAPI int fovea_capi_block_mask_describe(const fovea_capi_block_mask* mask,
 /* kinds[row * columns + column] = 0 skipped, 1 partial, 2 full, for plane (b, h). */
 FOVEA_CAPI int fovea_capi_block_mask_kinds(const fovea_capi_block_mask* mask, int64_t b, int64_t h,
                                            uint8_t* kinds);
+FOVEA_CAPI int fovea_capi_block_mask_lists(const fovea_capi_block_mask* mask,
+                                           const fovea_capi_padded_lists* lists);
+FOVEA_CAPI int fovea_capi_block_mask_from_kv_blocks(const fovea_capi_kv_blocks* blocks,
+                                                    const fovea_capi_program* mask_mod,
+                                                    fovea_capi_block_mask** mask);
+/* batch_heads_rows: three of them. */
+FOVEA_CAPI int fovea_capi_block_mask_index(const fovea_capi_block_mask* mask,
+                                           const fovea_capi_block_index* batch_heads_rows,
+                                           fovea_capi_block_mask** result);
+FOVEA_CAPI int fovea_capi_block_mask_combine(int32_t operation, const fovea_capi_block_mask* a,
+                                             const fovea_capi_block_mask* b,
+                                             fovea_capi_block_mask** result);
+FOVEA_CAPI int fovea_capi_block_mask_change(int32_t operation, const fovea_capi_block_mask* mask,
+                                            int64_t x, int64_t y, fovea_capi_block_mask** result);
+/* Its summary, and a picture of plane (0, 0). */
+FOVEA_CAPI int fovea_capi_block_mask_text(const fovea_capi_block_mask* mask, char* buffer,
+                                          size_t capacity, size_t* needed);
+/* allowed: batch x heads x q_len x kv_len bytes. The block sizes of `options` mean nothing here. */
+FOVEA_CAPI int fovea_capi_create_mask(const fovea_capi_program* mod,
+                                      const fovea_capi_block_mask_options* options,
+                                      uint8_t* allowed);
 FOVEA_CAPI void fovea_capi_block_mask_free(fovea_capi_block_mask* mask);
 
 FOVEA_CAPI int fovea_capi_executor_create(int32_t threads, fovea_capi_executor** executor);

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "capi.h"
-#include "guard.h"
+#include "common.h"
 #include "program/interpret.h"
 
-using fovea::capi::guarded;
-using fovea::capi::require;
+using fovea_capi::guarded;
+using fovea_capi::require;
 namespace program = fovea::program;
 
 namespace {

@@ -4,6 +4,7 @@
 /// Everything: include this one.
 #include <fovea/attention.h>
 #include <fovea/block_mask.h>
+#include <fovea/block_mask_file.h>
 #include <fovea/config.h>
 #include <fovea/dtype.h>
 #include <fovea/error.h>
@@ -13,4 +14,5 @@
 #include <fovea/random.h>
 #include <fovea/tensor.h>
 #include <fovea/value.h>
+#include <fovea/vector.h>
 #include <fovea/version.h>

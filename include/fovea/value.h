@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 #include <fovea/export.h>
 #include <fovea/tensor.h>
@@ -14,8 +15,9 @@
 /// So it must be straight-line code: `where(condition, a, b)` instead of `if` or `?:`.
 ///
 /// Types: f32, i32 (exact integers: 64-bit where 32 bits may not suffice, never wrapping) and bool.
-/// Mixed operands promote bool -> i32 -> f32. As in PyTorch and unlike C++, `/` on integers is
-/// floor division and `%` the remainder of floor division (both round towards minus infinity).
+/// Mixed operands promote bool -> i32 -> f32, as PyTorch's do; of two bools, + and max are "or", * and min
+/// are "and", and - is an error. Unlike C++, `/` on integers is floor division and `%` the remainder
+/// of floor division (both round towards minus infinity; PyTorch's `//` and `%`).
 namespace fovea {
 
 enum class ScalarType : uint8_t { f32, i32, boolean };
@@ -24,6 +26,8 @@ FOVEA_API const char* name_of(ScalarType type) noexcept;  ///< "f32", "i32", "bo
 namespace program {
 class Builder;
 }
+
+class Vector;
 
 class FOVEA_API Value {
  public:
@@ -142,7 +146,11 @@ FOVEA_API Value floor(const Value& x);
 FOVEA_API Value ceil(const Value& x);
 FOVEA_API Value trunc(const Value& x);
 FOVEA_API Value round(const Value& x);  ///< half to even, as torch.round
+/// Of integers: an integer; the exponent must be a literal of at most 62, or the base 2.
 FOVEA_API Value pow(const Value& base, const Value& exponent);
+FOVEA_API Value floor_divide(const Value& a, const Value& b);  ///< of floats too, as torch's
+FOVEA_API Value fmod(const Value& a, const Value& b);          ///< the remainder with the sign of a
+FOVEA_API Value sign(const Value& x);                          ///< -1, 0 or 1, in the type of x
 FOVEA_API Value to_float(const Value& x);
 FOVEA_API Value to_int(const Value& x);   ///< towards zero; 0 for NaN and beyond 64 bits
 FOVEA_API Value to_bool(const Value& x);  ///< x != 0
@@ -163,11 +171,16 @@ class FOVEA_API Capture {
     const Value indices[] = {Value(index)...};
     return at(indices, static_cast<int>(sizeof...(Index)));
   }
+  /// A row as a small vector, by all indices but the last: see <fovea/vector.h>. At most 128 elements.
+  template <class... Index>
+    requires(std::convertible_to<Index, Value> && ...)
+  Vector row(const Index&... leading) const;
   /// A 0-d tensor is a number.
   operator Value() const;  // NOLINT: implicit by design
 
  private:
   Value at(const Value* indices, int count) const;
+  std::vector<Value> row_of(const Value* leading, int count) const;
   TensorView tensor_;
 };
 

@@ -68,11 +68,13 @@ void scan_into(const TensorView& tensor, int64_t first, int64_t last, IntSummary
     using T = std::remove_cvref_t<decltype(*data)>;
     for_each_run(tensor, first, last, [&](int64_t offset, int64_t stride, int64_t count) {
       if constexpr (!kIsFloat<T>) {
+        int64_t previous = 0;
         for (int64_t i = 0; i < count; ++i) {
           const auto value = static_cast<int64_t>(program::widen(data[offset + i * stride]));
           summary.lo = std::min(summary.lo, value);
           summary.hi = std::max(summary.hi, value);
-          summary.set.add(value);
+          if (i == 0 || value != previous) summary.set.add(value);
+          previous = value;
         }
       }
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attention/check_elements.h"
 
+#include "attention/mask_row.h"
 #include "program/interpret.h"
 
 namespace fovea::attention {
@@ -12,8 +13,9 @@ void check_elements(const Problem& problem, Executor& executor) {
     at.q = row % problem.q_len;
     at.h = row / problem.q_len % problem.q_heads;
     at.b = row / problem.q_len / problem.q_heads;
+    const MaskRow mask(problem.block_mask, problem.mask_mod, at.b, at.h, at.q);
     for (at.kv = 0; at.kv < problem.kv_len; ++at.kv) {
-      if (problem.mask_mod && program::interpret(problem.mask_mod, at).i == 0) continue;
+      if (!mask.allows(at)) continue;
       if (problem.score_mod) program::interpret(problem.score_mod, at);
     }
   });

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <fovea/error.h>
+#include "attention/mask_row.h"
 #include "core/fail.h"
 #include "program/interpret.h"
 
@@ -54,8 +55,8 @@ void store(void* data, DType dtype, int64_t at, double x) {
 }
 
 /// The score after score_mod and mask; -inf where masked.
-double masked_score(const Problem& p, const program::Inputs& at, double dot) {
-  if (p.block_mask && program::interpret(p.block_mask.mask_mod(), at).i == 0) return kMasked;
+double masked_score(const Problem& p, const MaskRow& mask, const program::Inputs& at, double dot) {
+  if (!mask.allows(at)) return kMasked;
   program::Inputs inputs = at;
   inputs.score = dot * p.scale;
   return p.score_mod ? program::interpret(p.score_mod, inputs).f : inputs.score;
@@ -67,12 +68,14 @@ double modified_weight(const Problem& p, const program::Inputs& at) {
 
 std::vector<double> scores_of(const Problem& p, int64_t b, int64_t h, int64_t q) {
   std::vector<double> scores(static_cast<std::size_t>(p.kv_len));
+  const MaskRow mask(p.block_mask, p.mask_mod, b, h, q);
   for (int64_t kv = 0; kv < p.kv_len; ++kv) {
     double dot = 0;
     for (int64_t d = 0; d < p.head_dim; ++d) {
       dot += load(p.query, b, h, q, d) * load(p.key, b, h / p.group(), kv, d);
     }
-    scores[static_cast<std::size_t>(kv)] = masked_score(p, {.b = b, .h = h, .q = q, .kv = kv}, dot);
+    scores[static_cast<std::size_t>(kv)] =
+        masked_score(p, mask, {.b = b, .h = h, .q = q, .kv = kv}, dot);
   }
   return scores;
 }

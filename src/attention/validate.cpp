@@ -159,6 +159,10 @@ void check_outputs(const Checker& check, const Problem& p) {
 
 void check_block_mask(const Checker& check, const Problem& p) {
   const BlockMask& mask = p.block_mask;
+  if (!mask.mask_mod()) {
+    check.fail("block_mask must have a mask_mod", "one set by with_mask_mod after index",
+               "a mask that index left without");
+  }
   const auto area = [](int64_t q, int64_t kv) {
     return std::to_string(q) + " x " + std::to_string(kv);
   };

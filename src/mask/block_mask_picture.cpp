@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <iomanip>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,19 @@ std::string BlockMask::to_string(int64_t b, int64_t h, int64_t max_rows,
     cells.print(last - first, out);
   }
   return out;
+}
+
+std::string BlockMask::summary() const {
+  const auto [batch, heads, q_len, kv_len] = shape();
+  const BlockCounts found = counts();
+  const BlockSize size = block_size();
+  std::ostringstream out;
+  out << "BlockMask(shape=(" << batch << ", " << heads << ", " << q_len << ", " << kv_len
+      << "), sparsity=" << std::fixed << std::setprecision(2) << sparsity()
+      << "%, blocks=" << rows() << " x " << columns() << " of " << size.q << " x " << size.kv
+      << ", full=" << found.full << ", partial=" << found.partial << ", skipped=" << found.skipped
+      << ')';
+  return out.str();
 }
 
 }  // namespace fovea

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,12 +19,6 @@ void check_at_least(const char* rule, int64_t least, int64_t got) {
   core::require(got >= least, kWhere, rule, "at least " + std::to_string(least), got);
 }
 
-void check_blocks(const char* rule, int64_t length, int64_t block_size) {
-  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
-  const int64_t blocks = mask::block_count(length, block_size);
-  core::require(blocks <= kMost, kWhere, rule, "at most " + std::to_string(kMost), blocks);
-}
-
 void check_options(const BlockMaskOptions& options) {
   check_at_least("q_len must not be negative", 0, options.q_len);
   check_at_least("kv_len must not be negative", 0, options.kv_len);
@@ -33,8 +26,8 @@ void check_options(const BlockMaskOptions& options) {
   check_at_least("heads must be positive", 1, options.heads);
   check_at_least("block_size.q must be positive", 1, options.block_size.q);
   check_at_least("block_size.kv must be positive", 1, options.block_size.kv);
-  check_blocks("blocks along q must fit 32 bits", options.q_len, options.block_size.q);
-  check_blocks("blocks along kv must fit 32 bits", options.kv_len, options.block_size.kv);
+  mask::check_blocks(kWhere, "q", options.q_len, options.block_size.q);
+  mask::check_blocks(kWhere, "kv", options.kv_len, options.block_size.kv);
 }
 
 void check_mod(const Program& mod) {
@@ -75,15 +68,6 @@ void build_planes(const Program& simplified, bool diagonal, const BlockMaskOptio
   }
 }
 
-void count_blocks(BlockMask::Data& data) {
-  for (const auto& plane : data.planes) {
-    data.counts.full += plane->full.blocks();
-    data.counts.partial += plane->partial.blocks();
-  }
-  const int64_t all = data.rows * data.columns * static_cast<int64_t>(data.planes.size());
-  data.counts.skipped = all - data.counts.full - data.counts.partial;
-}
-
 }  // namespace
 
 BlockMask create_block_mask(const Program& mask_mod, const BlockMaskOptions& options) {
@@ -101,15 +85,12 @@ BlockMask create_block_mask(const Program& mask_mod, const BlockMaskOptions& opt
       analysis::dependence(graph)[static_cast<std::size_t>(graph.root)];
   auto data = std::make_shared<BlockMask::Data>();
   data->mask_mod = mask_mod;
-  data->q_len = options.q_len;
-  data->kv_len = options.kv_len;
   data->batch = root.b ? options.batch : 1;
   data->heads = root.h ? options.heads : 1;
   data->block_size = options.block_size;
-  data->rows = mask::block_count(options.q_len, options.block_size.q);
-  data->columns = mask::block_count(options.kv_len, options.block_size.kv);
+  data->set_lengths(options.q_len, options.kv_len);
   build_planes(simplified, root.shape == analysis::ShapeClass::diagonal, options, *data);
-  count_blocks(*data);
+  data->count_blocks();
   return BlockMask(std::move(data));
 }
 

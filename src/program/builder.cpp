@@ -258,7 +258,9 @@ NodeId Builder::make(Op op, std::span<const NodeId> operands) {
     check_operand(op, operands[i]);
     types[i] = type(operands[i]);
   }
-  const Signature signature = signature_of(op, std::span(types.data(), operands.size()));
+  const std::span got(types.data(), operands.size());
+  if (const NodeId made = make_as_torch(op, operands, got); made >= 0) return made;
+  const Signature signature = signature_of(op, got);
   const bool is_cast = rule == Rule::to_f32 || rule == Rule::to_i32 || rule == Rule::to_bool;
   if (is_cast && types[0] == signature.result) return operands[0];
 

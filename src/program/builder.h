@@ -63,6 +63,9 @@ class Builder {
   Literal value_of(NodeId id) const;
   NodeId convert(NodeId id, ScalarType type);
   NodeId as_constant(NodeId literal);
+  // promotion.cpp. -1: no rule of its own.
+  NodeId make_as_torch(Op op, std::span<const NodeId> operands, std::span<const ScalarType> types);
+  NodeId integer_power(NodeId base, NodeId exponent);
   void check_operand(Op op, NodeId id) const;
   std::unique_ptr<State> state_;
 };

@@ -20,12 +20,6 @@ std::string list_types(std::span<const ScalarType> types) {
   return list;
 }
 
-[[noreturn]] void refuse(Op op, const char* expected, std::span<const ScalarType> got) {
-  core::fail_argument(
-      "trace", std::string(got.size() > 1 ? "operands of " : "operand of ") + display_name(op),
-      expected, list_types(got));
-}
-
 bool has(std::span<const ScalarType> types, ScalarType type) {
   return std::find(types.begin(), types.end(), type) != types.end();
 }
@@ -50,6 +44,12 @@ const char* display_name(Op op) noexcept {
   return spelling_of(op)[0] != '\0' ? spelling_of(op) : name_of(op);
 }
 
+void refuse_operands(Op op, const char* expected, std::span<const ScalarType> got) {
+  core::fail_argument(
+      "trace", std::string(got.size() > 1 ? "operands of " : "operand of ") + display_name(op),
+      expected, list_types(got));
+}
+
 ScalarType promote(ScalarType a, ScalarType b) noexcept {
   if (a == ScalarType::f32 || b == ScalarType::f32) return ScalarType::f32;
   if (a == ScalarType::i32 || b == ScalarType::i32) return ScalarType::i32;
@@ -67,16 +67,16 @@ Signature signature_of(Op op, std::span<const ScalarType> operands) {
     }
     case Rule::floating: return uniform(f32, f32);
     case Rule::integer:
-      if (has(operands, f32)) refuse(op, "integers", operands);
+      if (has(operands, f32)) refuse_operands(op, "integers", operands);
       return uniform(i32, i32);
     case Rule::bitwise: {
-      if (has(operands, f32)) refuse(op, "integers or bools", operands);
+      if (has(operands, f32)) refuse_operands(op, "integers or bools", operands);
       const ScalarType type = common_type(operands);
       return uniform(type, type);
     }
     case Rule::comparison: return uniform(common_type(operands), boolean);
     case Rule::logical:
-      if (has_other_than(operands, boolean)) refuse(op, "bool", operands);
+      if (has_other_than(operands, boolean)) refuse_operands(op, "bool", operands);
       return uniform(boolean, boolean);
     case Rule::select: {
       if (operands[0] != boolean) {

@@ -45,6 +45,9 @@ constexpr int fixed_arity(Op op) noexcept {
 /// How an operation or function is called in messages: `+`, `where`, `f32`.
 const char* display_name(Op op) noexcept;
 
+/// InvalidArgument, `[trace] operands of +: expected ..., got ...`.
+[[noreturn]] void refuse_operands(Op op, const char* expected, std::span<const ScalarType> got);
+
 struct Signature {
   std::array<ScalarType, 3> operands{};  // after promotion
   ScalarType result = ScalarType::i32;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <fovea/value.h>
+#include <fovea/vector.h>
 #include "core/fail.h"
 #include "program/builder.h"
 #include "program/fold.h"
@@ -107,6 +108,22 @@ Value ceil(const Value& x) { return make(Op::ceil, {&x}); }
 Value trunc(const Value& x) { return make(Op::trunc, {&x}); }
 Value round(const Value& x) { return make(Op::round, {&x}); }
 Value pow(const Value& base, const Value& exponent) { return make(Op::pow, {&base, &exponent}); }
+Value floor_divide(const Value& a, const Value& b) {
+  if (is_integral(a) && is_integral(b)) return a / b;
+  // (a - a % b) / b is a whole number but for its rounding.
+  const Value quotient = a / b;
+  return where(b == 0, quotient, round((a - a % b) / b));
+}
+Value fmod(const Value& a, const Value& b) {
+  // Without abs(a), whose derivative at 0 is 0.
+  const Value modulus = abs(b);
+  return where(a < 0, -(-a % modulus), a % modulus);
+}
+Value sign(const Value& x) {
+  if (x.type() == ScalarType::boolean) return x;
+  const Value side = to_int(x > 0) - to_int(x < 0);
+  return x.type() == ScalarType::f32 ? where(x == x, to_float(side), x) : side;
+}
 Value to_float(const Value& x) { return make(Op::to_f32, {&x}); }
 Value to_int(const Value& x) { return make(Op::to_i32, {&x}); }
 Value to_bool(const Value& x) { return make(Op::to_bool, {&x}); }
@@ -120,6 +137,24 @@ Value Capture::at(const Value* indices, int count) const {
   ids.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) ids.push_back(builder.unwrap(indices[i]));
   return builder.wrap(builder.gather(builder.capture(tensor_), ids));
+}
+
+std::vector<Value> Capture::row_of(const Value* leading, int count) const {
+  core::require(tensor_.rank() > 0 && count == tensor_.rank() - 1, "trace",
+                "indices of a row must be all but the last",
+                std::to_string(tensor_.rank() - 1) + " (the tensor's rank - 1)", count);
+  const int64_t size = tensor_.size(count);
+  core::require(size <= Vector::kMaxSize, "trace", "length of a row of a captured tensor",
+                "at most " + std::to_string(Vector::kMaxSize), size);
+  std::vector<Value> indices(leading, leading + count);
+  std::vector<Value> elements;
+  for (int64_t i = 0; i < size; ++i) {
+    // A constant: a row's shape is part of the program's structure.
+    indices.push_back(Builder::current().wrap(Builder::current().constant(program::make_int(i))));
+    elements.push_back(at(indices.data(), count + 1));
+    indices.pop_back();
+  }
+  return elements;
 }
 
 }  // namespace fovea

@@ -70,11 +70,12 @@ TEST(Usage, HeadThatIsNotThere) {
 
 TEST(Usage, Parameters) {
   expect_error({"mask", "--variant", "causal", "--param", "window=3"}, 2,
-               "variant causal has no parameter window: expected none");
+               "[gallery] parameters of causal: expected none, got window");
   expect_error({"mask", "--variant", "natten", "--param", "window=3"}, 2,
-               "variant natten has no parameter window: expected width, kernel");
-  expect_error({"mask", "--variant", "sliding_window", "--param", "window=0"}, 2,
-               "parameter window of sliding_window: expected a whole number from 1 on, got 0");
+               "[gallery] parameters of natten: expected width, kernel, got window");
+  expect_error(
+      {"mask", "--variant", "sliding_window", "--param", "window=0"}, 2,
+      "[gallery] parameter window of sliding_window: expected a whole number from 1 on, got 0");
   expect_error({"mask", "--variant", "sliding_window", "--param", "window"}, 2,
                "--param: expected NAME=NUMBER, got window");
 }

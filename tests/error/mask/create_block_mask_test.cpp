@@ -57,6 +57,15 @@ TEST(CreateBlockMaskError, TooManyBlocks) {
       "8589934592");
 }
 
+TEST(CreateBlockMaskError, TooLong) {
+  EXPECT_EQ(create({.q_len = INT64_MAX, .kv_len = 8, .block_size = {int64_t{1} << 60, 128}}),
+            "[create_block_mask] q_len must fit: expected at most 1152921504606846976, got "
+            "9223372036854775807");
+  EXPECT_EQ(create({.q_len = 8, .kv_len = 8, .block_size = {128, (int64_t{1} << 60) + 1}}),
+            "[create_block_mask] kv block size must fit: expected at most 1152921504606846976, got "
+            "1152921504606846977");
+}
+
 TEST(CreateBlockMaskError, NotAMaskMod) {
   const Program score = score_mod([](auto s, auto, auto, auto q, auto kv) { return s + (q - kv); });
   EXPECT_EQ(message_of([&] { create_block_mask(score, {.q_len = 8, .kv_len = 8}); }),
@@ -90,8 +99,8 @@ TEST(CreateBlockMaskError, OutOfRangeElement) {
 
 TEST(BlockMaskError, EmptyMaskHasNoFaces) {
   EXPECT_EQ(message_of([] { (void)BlockMask().rows(); }),
-            "[BlockMask] mask must not be empty: expected one made by create_block_mask, got a "
-            "default-constructed one");
+            "[BlockMask] mask must not be empty: expected one made by create_block_mask or "
+            "BlockMask::from_kv_blocks, got a default-constructed one");
 }
 
 TEST(BlockMaskError, IndicesOutsideTheMask) {

@@ -106,20 +106,46 @@ TEST(RangeTable, ReadsElementsAsTheInterpreterDoes) {
   EXPECT_EQ(load_int(bools, 1), 1);  // any byte but 0 is true
 }
 
-TEST(ValueSet, WithoutACommonBitIsDisjoint) {
-  const auto set_of = [](int64_t first, int64_t last) {
-    ValueSet set;
-    for (int64_t value = first; value <= last; ++value) set.add(value);
-    return set;
-  };
+ValueSet set_of(int64_t first, int64_t last) {
+  ValueSet set;
+  for (int64_t value = first; value <= last; ++value) set.add(value);
+  return set;
+}
+
+TEST(ValueSet, OfFewValuesIsExact) {
   EXPECT_FALSE(ValueSet().intersects(ValueSet::any()));
-  EXPECT_TRUE(set_of(-3, 7).intersects(set_of(7, 9)));
+  EXPECT_TRUE(set_of(-3, 4).intersects(set_of(4, 9)));
   EXPECT_TRUE(ValueSet::any().intersects(ValueSet::of(-1)));
-  int64_t separate = 0;
-  for (int64_t value = 10; value < 110; ++value) {
-    separate += set_of(0, 3).intersects(ValueSet::of(value)) ? 0 : 1;
+  for (int64_t value = 8; value < 2000; ++value) {
+    ASSERT_FALSE(set_of(0, 7).intersects(ValueSet::of(value))) << value;
+    ASSERT_FALSE(set_of(0, 7).intersects(set_of(value, value + 7))) << value;
   }
-  EXPECT_GT(separate, 90);
+}
+
+TEST(ValueSet, OfManyValuesIsMostlyDisjoint) {
+  EXPECT_TRUE(set_of(-30, 7).intersects(set_of(7, 9)));
+  int64_t separate = 0;
+  for (int64_t value = 20; value < 1020; ++value) {
+    separate += set_of(0, 8).intersects(ValueSet::of(value)) ? 0 : 1;
+  }
+  EXPECT_GT(separate, 900);
+}
+
+TEST(ValueSet, IsTheSameInAnyOrderOfAdding) {
+  const Random random(5);
+  for (uint64_t round = 0; round < 200; ++round) {
+    std::vector<int64_t> values(round % 20);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = random.below(round * 32 + i, 15);
+    ValueSet forward, backward, first_half, second_half;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      forward.add(values[i]);
+      backward.add(values[values.size() - 1 - i]);
+      (i < values.size() / 2 ? first_half : second_half).add(values[i]);
+    }
+    first_half.add(second_half);
+    ASSERT_TRUE(forward == backward) << round;
+    ASSERT_TRUE(forward == first_half) << round;
+  }
 }
 
 TEST(RangeTable, TablesAreBuiltOnceAndShared) {

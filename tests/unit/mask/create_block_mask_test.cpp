@@ -59,7 +59,7 @@ TEST(CreateBlockMask, EqualsBruteForceAtLongLengths) {
 TEST(CreateBlockMask, BlocksLargerThanThePlaneAreAtMostPartial) {
   const BlockMask mask =
       create_block_mask([](auto, auto, auto, auto) { return Value(true); },
-                        {.q_len = 100, .kv_len = 60, .block_size = {int64_t{1} << 62, 1 << 30}});
+                        {.q_len = 100, .kv_len = 60, .block_size = {int64_t{1} << 60, 1 << 30}});
   EXPECT_EQ(mask.rows(), 1);
   EXPECT_EQ(mask.columns(), 1);
   EXPECT_EQ(mask.counts().partial, 1);
