@@ -230,7 +230,7 @@ class Program(Handle):
         return results
 
     def gradients(self, score, indices, dout, params=0):
-        """(dscore at each element; a sum over them for each capture; for each of `params`)."""
+        """(dscore at each element; sums over them for each capture; for the first parameters)."""
         points = Points(score, indices, dout)
         dscore, dparams = numpy.zeros(points.c.count), numpy.zeros(max(1, params))
         dcaptures = [numpy.zeros(tuple(capture.shape)) for capture in self.keep]
@@ -242,6 +242,7 @@ class Program(Handle):
                 ctypes.c_void_p(dscore.ctypes.data),
                 pointers,
                 ctypes.c_void_p(dparams.ctypes.data),
+                ctypes.c_int32(params),
             )
         )
         return dscore, dcaptures, dparams[:params]
@@ -263,7 +264,9 @@ class Points:
         self.dout = None if dout is None else numpy.ascontiguousarray(dout, numpy.float64)
         count = len(self.score)
         if self.indices.shape != (count, 4) or (dout is not None and self.dout.shape != (count,)):
-            raise ValueError(f"points: expected {count} scores, ({count}, 4) indices and as many dout")
+            raise ValueError(
+                f"points: expected {count} scores, ({count}, 4) indices and as many dout"
+            )
         self.c = CPoints(
             count,
             self.score.ctypes.data,

@@ -172,9 +172,11 @@ typedef struct {
 FOVEA_CAPI int fovea_capi_evaluate(const fovea_capi_program* mod, const fovea_capi_points* points,
                                    double* results);
 /* dscore[i] of each point; added over all points: dcaptures[slot], a dense array of the captured
- * tensor's sizes (of floating-point captures), and dparams[slot]. */
+ * tensor's sizes (of floating-point captures), and dparams[slot], of the first
+ * `params` parameters, which must be f32. */
 FOVEA_CAPI int fovea_capi_gradients(const fovea_capi_program* mod, const fovea_capi_points* points,
-                                    double* dscore, double* const* dcaptures, double* dparams);
+                                    double* dscore, double* const* dcaptures, double* dparams,
+                                    int32_t params);
 /* d result / d score, as a program of the same kind. */
 FOVEA_CAPI int fovea_capi_differentiate(const fovea_capi_program* mod,
                                         fovea_capi_program** derivative);

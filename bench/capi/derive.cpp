@@ -32,12 +32,9 @@ program::Inputs point(const fovea_capi_points& points, int64_t i) {
           .dout = points.dout ? dout[at] : 0};
 }
 
-program::JointProgram derive_everything(const program::Graph& graph) {
+program::JointProgram derive_all(const program::Graph& graph, int32_t params) {
   program::Wanted wanted = program::all_captures(graph);
-  for (std::size_t slot = 0; slot < graph.params.size(); ++slot) {
-    if (graph.params[slot] != fovea::ScalarType::f32) continue;
-    wanted.params.push_back(static_cast<int32_t>(slot));
-  }
+  for (int32_t slot = 0; slot < params; ++slot) wanted.params.push_back(slot);
   return program::derive(graph, wanted);
 }
 
@@ -69,12 +66,13 @@ int fovea_capi_evaluate(const fovea_capi_program* mod, const fovea_capi_points* 
 }
 
 int fovea_capi_gradients(const fovea_capi_program* mod, const fovea_capi_points* points,
-                         double* dscore, double* const* dcaptures, double* dparams) {
+                         double* dscore, double* const* dcaptures, double* dparams,
+                         int32_t params) {
   return guarded([&] {
     require(
         mod && points && points->dout && dscore && dcaptures && dparams,
         "[fovea_capi_gradients] arguments: expected a program, points and places for gradients");
-    const program::JointProgram joint = derive_everything(mod->value.graph());
+    const program::JointProgram joint = derive_all(mod->value.graph(), params);
     program::JointState state(joint, mod->value);
     for (int64_t i = 0; i < points->count; ++i) {
       state.run(point(*points, i));
