@@ -54,15 +54,6 @@ class CCall(ctypes.Structure):
     ]
 
 
-class CPoints(ctypes.Structure):
-    _fields_ = [
-        ("count", ctypes.c_int64),
-        ("score", ctypes.c_void_p),
-        ("indices", ctypes.c_void_p),
-        ("dout", ctypes.c_void_p),
-    ]
-
-
 class CMaskOptions(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64)
@@ -217,62 +208,6 @@ class Program(Handle):
 
     def __str__(self):
         return call_text(library().fovea_capi_program_text, self.pointer)
-
-    def evaluate(self, score, indices):
-        """The float64 interpreter's results at n elements; indices: (n, 4), b, h, q, kv."""
-        points = Points(score, indices)
-        results = numpy.empty(points.c.count)
-        check(
-            library().fovea_capi_evaluate(
-                self.pointer, ctypes.byref(points.c), ctypes.c_void_p(results.ctypes.data)
-            )
-        )
-        return results
-
-    def gradients(self, score, indices, dout, params=0):
-        """(dscore at each element; sums over them for each capture; for the first parameters)."""
-        points = Points(score, indices, dout)
-        dscore, dparams = numpy.zeros(points.c.count), numpy.zeros(max(1, params))
-        dcaptures = [numpy.zeros(tuple(capture.shape)) for capture in self.keep]
-        pointers = (ctypes.c_void_p * max(1, len(dcaptures)))(*[d.ctypes.data for d in dcaptures])
-        check(
-            library().fovea_capi_gradients(
-                self.pointer,
-                ctypes.byref(points.c),
-                ctypes.c_void_p(dscore.ctypes.data),
-                pointers,
-                ctypes.c_void_p(dparams.ctypes.data),
-                ctypes.c_int32(params),
-            )
-        )
-        return dscore, dcaptures, dparams[:params]
-
-    def derivative(self):
-        """d result / d score, as a program of the same kind."""
-        program = Program.__new__(Program)
-        Handle.__init__(program, self.keep)
-        check(library().fovea_capi_differentiate(self.pointer, ctypes.byref(program.pointer)))
-        return program
-
-
-class Points:
-    """Elements of the attention matrix, with the arrays that they lie in."""
-
-    def __init__(self, score, indices, dout=None):
-        self.score = numpy.ascontiguousarray(score, numpy.float64)
-        self.indices = numpy.ascontiguousarray(indices, numpy.int64)
-        self.dout = None if dout is None else numpy.ascontiguousarray(dout, numpy.float64)
-        count = len(self.score)
-        if self.indices.shape != (count, 4) or (dout is not None and self.dout.shape != (count,)):
-            raise ValueError(
-                f"points: expected {count} scores, ({count}, 4) indices and as many dout"
-            )
-        self.c = CPoints(
-            count,
-            self.score.ctypes.data,
-            self.indices.ctypes.data,
-            None if dout is None else self.dout.ctypes.data,
-        )
 
 
 class BlockMask(Handle):

@@ -160,27 +160,6 @@ FOVEA_CAPI int fovea_capi_reference_row(const fovea_capi_call* call, int64_t b, 
 /* Nanoseconds a call of `count` calls in a row, without the cost of crossing from Python. */
 FOVEA_CAPI int fovea_capi_repeat(const fovea_capi_call* call, int64_t count, double* nanoseconds);
 
-/* Elements of the attention matrix. indices: (count, 4), b, h, q, kv. */
-typedef struct {
-  int64_t count;
-  const double* score; /* of a weight_mod: weights */
-  const int64_t* indices;
-  const double* dout; /* the gradient of the mod's result; for fovea_capi_gradients alone */
-} fovea_capi_points;
-
-/* By the float64 interpreter, an element at a time. */
-FOVEA_CAPI int fovea_capi_evaluate(const fovea_capi_program* mod, const fovea_capi_points* points,
-                                   double* results);
-/* dscore[i] of each point; added over all points: dcaptures[slot], a dense array of the captured
- * tensor's sizes (of floating-point captures), and dparams[slot], of the first
- * `params` parameters, which must be f32. */
-FOVEA_CAPI int fovea_capi_gradients(const fovea_capi_program* mod, const fovea_capi_points* points,
-                                    double* dscore, double* const* dcaptures, double* dparams,
-                                    int32_t params);
-/* d result / d score, as a program of the same kind. */
-FOVEA_CAPI int fovea_capi_differentiate(const fovea_capi_program* mod,
-                                        fovea_capi_program** derivative);
-
 FOVEA_CAPI int fovea_capi_measure_fma_peak(int32_t threads, double* flops);
 /* One line a backend: name, availability, detail. */
 FOVEA_CAPI int fovea_capi_backends(char* buffer, size_t capacity, size_t* needed);

@@ -11,6 +11,7 @@ import fovea_capi
 import numpy
 import pytest
 import torch
+from program_points import derivative, evaluate, gradients
 from random_mods import GRID, HEADS, LENGTH, UNARY, random_mod
 
 MODS, ELEMENTS = 600, 48
@@ -65,7 +66,7 @@ def test_random_mods():
         values = result.detach().numpy()
         good = is_number(values)
         assert_same(
-            program.evaluate(score, indices)[good], values[good], f"seed {seed}, {mod.text}"
+            evaluate(program, score, indices)[good], values[good], f"seed {seed}, {mod.text}"
         )
         if not result.requires_grad:
             continue
@@ -74,7 +75,7 @@ def test_random_mods():
         )[0]
         dscore = as_numpy(dscore, score)
         good = is_number(dscore, values)
-        got = program.gradients(score, indices, dout, params=2)
+        got = gradients(program, score, indices, dout, params=2)
         same = numpy.isclose(got[0], dscore, rtol=1e-8, atol=1e-8)
         if (good & ~same).sum() > 1:
             assert_same(got[0][good], dscore[good], f"seed {seed}, dscore of\n{mod.text}")
@@ -94,7 +95,7 @@ def test_random_mods():
             result, list(named.values()), torch.tensor(dout), allow_unused=True
         )
         expected = dict(zip(named, expected, strict=True))
-        _, dcaptures, dparams = program.gradients(score, indices, dout, params=2)
+        _, dcaptures, dparams = gradients(program, score, indices, dout, params=2)
         parts = {f"t{i}": part for i, part in enumerate(dcaptures)}
         parts |= {f"p{i}": part for i, part in enumerate(dparams)}
         for name, part in parts.items():
@@ -145,7 +146,7 @@ def test_ties_and_kinks(text):
         score = torch.tensor([s], dtype=torch.float64, requires_grad=True)
         other = torch.tensor([t], dtype=torch.float64, requires_grad=True)
         expected = torch.autograd.grad(CASES[text](score, other).sum(), [score, other])
-        dscore, (dtable,), _ = program.gradients([s], [[0, 0, 0, 0]], [1.0])
+        dscore, (dtable,), _ = gradients(program, [s], [[0, 0, 0, 0]], [1.0])
         for got, want in ((dscore, expected[0].numpy()), (dtable, expected[1].numpy())):
             if numpy.isfinite(want).all():
                 assert_same(got, want, f"{text} at {s}, {t}")
@@ -155,7 +156,7 @@ def test_second_derivatives():
     compared = skipped = 0
     for seed in range(MODS, MODS + MODS // 3):
         mod = random_mod(seed, steps=1 + seed % 6)
-        second = fovea_capi.Program(mod.text, mod.tensors).derivative().derivative()
+        second = derivative(derivative(fovea_capi.Program(mod.text, mod.tensors)))
         score, indices, _ = elements(seed)
         named, at = leaves(mod, score, indices)
         result = mod.torch(**named, **at).expand(ELEMENTS)
@@ -170,7 +171,7 @@ def test_second_derivatives():
         good = is_number(want, result.detach().numpy())
         if first is not None:
             good &= is_number(first.detach().numpy())
-        got = second.evaluate(score, indices)
+        got = evaluate(second, score, indices)
         assert_same(got[good], want[good], f"seed {seed} of\n{mod.text}\n{second}")
         compared += good.sum()
         skipped += (~good).sum()
@@ -183,10 +184,10 @@ def test_what_torch_misses():
     score = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     torch.where(score > 0, score.log() + score.sqrt(), 3 * score).sum().backward()
     assert score.grad.isnan().all()
-    assert program.gradients([0.0], [[0, 0, 0, 0]], [1.0])[0] == 3
+    assert gradients(program, [0.0], [[0, 0, 0, 0]], [1.0])[0] == 3
 
 
 def test_errors_keep_their_text():
     mask = fovea_capi.Program("q >= kv")
     with pytest.raises(fovea_capi.FoveaError, match=r"\[derive\] program: expected a score_mod"):
-        mask.gradients([0.0], [[0, 0, 0, 0]], [1.0])
+        gradients(mask, [0.0], [[0, 0, 0, 0]], [1.0])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs and their derivatives at single elements, by the float64 interpreter: what tests compare
-// with torch. The one part of the C interface that looks behind the public headers.
+// Programs and their derivatives at single elements, by the float64 interpreter, for tests against
+// torch: added to the C interface of bench/capi, which itself sees public headers only.
 #include "program/derive.h"
 
 #include <cstddef>
@@ -8,13 +8,36 @@
 #include <span>
 #include <vector>
 
-#include "capi.h"
 #include "common.h"
 #include "program/interpret.h"
 
 using fovea_capi::guarded;
 using fovea_capi::require;
 namespace program = fovea::program;
+
+extern "C" {
+
+/* Elements of the attention matrix. indices: (count, 4), b, h, q, kv. */
+typedef struct {
+  int64_t count;
+  const double* score; /* of a weight_mod: weights */
+  const int64_t* indices;
+  const double* dout; /* the gradient of the mod's result, for gradients alone */
+} fovea_capi_points;
+
+FOVEA_CAPI int fovea_capi_evaluate(const fovea_capi_program* mod, const fovea_capi_points* points,
+                                   double* results);
+/* dscore[i] of each point; added over all points: dcaptures[slot], a dense array of the captured
+ * tensor's sizes (of floating-point captures), and dparams[slot], of the first `params` parameters,
+ * which must be f32. */
+FOVEA_CAPI int fovea_capi_gradients(const fovea_capi_program* mod, const fovea_capi_points* points,
+                                    double* dscore, double* const* dcaptures, double* dparams,
+                                    int32_t params);
+/* d result / d score, as a program of the same kind. */
+FOVEA_CAPI int fovea_capi_differentiate(const fovea_capi_program* mod,
+                                        fovea_capi_program** derivative);
+
+}  // extern "C"
 
 namespace {
 
