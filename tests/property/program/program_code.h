@@ -19,8 +19,7 @@ class ProgramCode {
  public:
   /// `names` gives the C++ name of a captured tensor.
   template <class Names>
-  ProgramCode(const Program& program, const Names& names)
-      : program_(program), graph_(program.graph()) {
+  ProgramCode(const Program& program, const Names& names) : graph_(program.graph()) {
     const bool is_mask = graph_.kind == ModKind::mask;
     code_ = std::string("auto mod = ") + name_of(graph_.kind) + "([&](";
     if (!is_mask) code_ += std::string("auto ") + input(program::Input::score) + ", ";
@@ -87,7 +86,6 @@ class ProgramCode {
     return code + ")";
   }
 
-  const Program& program_;
   const program::Graph& graph_;
   std::vector<std::string> captures_;
   std::string code_;
