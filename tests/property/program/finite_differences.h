@@ -75,7 +75,7 @@ class Evaluation {
     }
   }
 
-  bool fails() const { return element_.has_fault(graph_.root); }
+  bool fails(program::NodeId id) const { return element_.has_fault(id); }
   double result() const { return number(graph_.root); }
   bool decided_like(const Evaluation& other) const { return decisions_ == other.decisions_; }
   bool is_live(program::NodeId id) const { return live_[static_cast<std::size_t>(id)]; }
