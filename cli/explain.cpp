@@ -54,6 +54,7 @@ int run_explain(const ExplainOptions& options) {
   const AttentionData keys(kv_heads, 0, length.kv, options.head_dim);
   const std::string text = explain(queries.query(), keys.key(), keys.value(), queries.out(), flex);
   fmt::print("{}{}", title, text);
+  if (flex.score_mod) fmt::print("{}\n", derivative_text(simplify(flex.score_mod)));
   return 0;
 }
 

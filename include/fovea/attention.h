@@ -25,6 +25,7 @@ struct Workspace {
 
 struct FlexOptions {
   Program score_mod = {};                      ///< empty: scores as they are
+  Program weight_mod = {};                     ///< empty: weights as the softmax gives them
   BlockMask block_mask = {};                   ///< empty: every query attends to every key
   std::optional<double> scale = std::nullopt;  ///< default 1/sqrt(head_dim)
   std::optional<TensorView> lse =

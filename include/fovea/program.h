@@ -21,9 +21,11 @@
 namespace fovea {
 
 enum class ModKind : uint8_t {
-  score,  ///< (score, b, h, q, kv) -> new score, f32
-  mask,   ///< (b, h, q, kv) -> may q attend to kv, bool
+  score,   ///< (score, b, h, q, kv) -> new score, f32
+  mask,    ///< (b, h, q, kv) -> may q attend to kv, bool
+  weight,  ///< (w, b, h, q, kv) -> new weight, f32; w is what the softmax gives
 };
+FOVEA_API const char* name_of(ModKind kind) noexcept;  ///< "score_mod", "mask_mod", "weight_mod"
 
 /// A number that a program takes at run time. Every literal of a mod becomes one, except those that
 /// shape the code: divisors, moduli, shift counts, exponents, infinities, NaN, true and false.
@@ -71,8 +73,14 @@ FOVEA_API Program parse_program(std::string_view text, std::span<const TensorVie
 /// The same program after exact simplification (never changes a result bit).
 FOVEA_API Program simplify(const Program& program);
 
+/// What the backward pass of a score_mod or weight_mod computes, as text: `dout` is the gradient of
+/// its result; `d t0[h] += ...` says what an element adds to a captured tensor's gradient, and along
+/// what that can be summed. docs/derivatives.md has the rules. InvalidArgument for a mask_mod.
+FOVEA_API std::string derivative_text(const Program& mod);
+
 namespace detail {
 FOVEA_API Program trace_score(const std::function<Value(Value, Value, Value, Value, Value)>& mod);
+FOVEA_API Program trace_weight(const std::function<Value(Value, Value, Value, Value, Value)>& mod);
 FOVEA_API Program trace_mask(const std::function<Value(Value, Value, Value, Value)>& mod);
 
 template <class F>
@@ -99,7 +107,19 @@ Program mask_mod(F&& mod) {
       [&](Value b, Value h, Value q, Value kv) -> Value { return mod(b, h, q, kv); });
 }
 
-/// Traces either kind; the number of parameters decides.
+/// Traces a weight_mod: a callable (w, b, h, q, kv) -> weight, applied after the softmax, which it
+/// does not renormalise: out = sum over kv of weight_mod(w) v. Dropout, gates and value scores are
+/// such. What is masked contributes nothing, whatever it gives for w = 0. InvalidArgument if the
+/// result is a bool.
+template <class F>
+Program weight_mod(F&& mod) {
+  static_assert(detail::kTakesFive<F>,
+                "fovea: a weight_mod takes five parameters: (w, b, h, q, kv)");
+  return detail::trace_weight(
+      [&](Value w, Value b, Value h, Value q, Value kv) -> Value { return mod(w, b, h, q, kv); });
+}
+
+/// Traces a score_mod or a mask_mod; the number of parameters decides.
 template <class F>
 Program trace(F&& mod) {
   static_assert(detail::kTakesFive<F> || detail::kTakesFour<F>,

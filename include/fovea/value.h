@@ -9,7 +9,7 @@
 #include <fovea/export.h>
 #include <fovea/tensor.h>
 
-/// Value: the symbolic number that a mod (score_mod, mask_mod) computes with.
+/// Value: the symbolic number that a mod (score_mod, mask_mod, weight_mod) computes with.
 ///
 /// A mod is called once with Values and leaves a program behind; it is never called for an element.
 /// So it must be straight-line code: `where(condition, a, b)` instead of `if` or `?:`.

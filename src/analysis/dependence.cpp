@@ -3,8 +3,6 @@
 
 #include <span>
 
-#include "analysis/linear_form.h"
-
 namespace fovea::analysis {
 namespace {
 
@@ -13,15 +11,9 @@ using program::Node;
 using program::NodeId;
 using program::Op;
 
-ShapeClass join(ShapeClass a, ShapeClass b) {
-  if (a == b || b == ShapeClass::scalar) return a;
-  return a == ShapeClass::scalar ? b : ShapeClass::tile;
-}
-
 class Analysis {
  public:
-  explicit Analysis(const Graph& graph)
-      : graph_(graph), result_(graph.nodes.size()), forms_(graph.nodes.size()) {}
+  explicit Analysis(const Graph& graph) : graph_(graph), result_(graph.nodes.size()) {}
 
   std::vector<Dependence> run() {
     for (NodeId id = 0; id < graph_.size(); ++id) visit(id);
@@ -30,7 +22,7 @@ class Analysis {
 
  private:
   Dependence& of(NodeId id) { return result_[static_cast<std::size_t>(id)]; }
-  PlaneForm& form(NodeId id) { return forms_[static_cast<std::size_t>(id)]; }
+  PlaneForm& form(NodeId id) { return of(id).form; }
 
   void visit(NodeId id) {
     const Node& node = graph_[id];
@@ -60,7 +52,8 @@ class Analysis {
   void visit_input(NodeId id, program::Input input) {
     Dependence& d = of(id);
     switch (input) {
-      case program::Input::score: d = {.score = true, .shape = ShapeClass::tile}; break;
+      case program::Input::score:
+      case program::Input::dout: d = {.score = true, .shape = ShapeClass::tile}; break;
       case program::Input::b:
         d.b = true;
         form(id) = {.known = true};
@@ -127,7 +120,6 @@ class Analysis {
 
   const Graph& graph_;
   std::vector<Dependence> result_;
-  std::vector<PlaneForm> forms_;
 };
 
 }  // namespace
@@ -141,6 +133,11 @@ const char* name_of(ShapeClass shape) noexcept {
     case ShapeClass::tile: return "tile";
   }
   return "?";
+}
+
+ShapeClass join(ShapeClass a, ShapeClass b) noexcept {
+  if (a == b || b == ShapeClass::scalar) return a;
+  return a == ShapeClass::scalar ? b : ShapeClass::tile;
 }
 
 std::vector<Dependence> dependence(const Graph& graph) { return Analysis(graph).run(); }

@@ -85,8 +85,8 @@ IntervalProgram::Step IntervalProgram::step_of(NodeId id) {
   if (args.size() > 1) step.b = args[1];
   if (args.size() > 2) step.c = args[2];
   if (node.op == Op::input) {
-    constexpr Rule kInputs[] = {Rule::input_score, Rule::input_b, Rule::input_h, Rule::input_q,
-                                Rule::input_kv};
+    constexpr Rule kInputs[] = {Rule::input_score, Rule::input_b,    Rule::input_h, Rule::input_q,
+                                Rule::input_kv,    Rule::input_score /* dout: any */};
     step.rule = kInputs[node.slot];
   } else if (node.op == Op::gather) {
     const TensorView& tensor = program_.captures()[static_cast<std::size_t>(node.slot)];

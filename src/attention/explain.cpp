@@ -82,6 +82,7 @@ std::string explain(const Problem& p, const Choice& choice, const BackendRegistr
       << to_string(p.out.sizes) << (p.lse ? ", lse " + to_string(p.lse->sizes) : "") << "\n"
       << "scale " << p.scale << ", query heads per key head " << p.group() << "\n";
   describe(out, "score_mod", p.score_mod, choice.problem.score_mod);
+  if (p.weight_mod) describe(out, "weight_mod", p.weight_mod, choice.problem.weight_mod);
   describe(out, "mask_mod", p.mask_mod, choice.problem.mask_mod);
   describe_mask(out, p.block_mask);
   if (const std::string advice = advise(p.block_mask); !advice.empty()) {

@@ -72,6 +72,7 @@ void check_index_ranges(Problem& p) {
                   .kv0 = 0,
                   .kv1 = p.kv_len - 1};
   if (p.score_mod) p.needs_64_bits |= needs_64_bits(p.score_mod, whole, p.where, "score_mod");
+  if (p.weight_mod) p.needs_64_bits |= needs_64_bits(p.weight_mod, whole, p.where, "weight_mod");
   if (p.mask_mod) p.needs_64_bits |= needs_64_bits(p.mask_mod, whole, p.where, "mask_mod");
 }
 

@@ -14,6 +14,7 @@ struct Problem {
   TensorView query, key, value, out;
   std::optional<TensorView> lse;
   Program score_mod;           // empty if none; simplified by the time a backend sees it
+  Program weight_mod;          // likewise
   BlockMask block_mask;        // empty if none
   Program mask_mod;            // the block mask's program, simplified likewise
   bool needs_64_bits = false;  // some integer of the programs may leave 32 bits

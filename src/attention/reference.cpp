@@ -62,6 +62,10 @@ double masked_score(const Problem& p, const MaskRow& mask, const program::Inputs
   return p.score_mod ? program::interpret(p.score_mod, inputs).f : inputs.score;
 }
 
+double modified_weight(const Problem& p, const program::Inputs& at) {
+  return p.weight_mod ? program::interpret(p.weight_mod, at).f : at.score;
+}
+
 std::vector<double> scores_of(const Problem& p, int64_t b, int64_t h, int64_t q) {
   std::vector<double> scores(static_cast<std::size_t>(p.kv_len));
   const MaskRow mask(p.block_mask, p.mask_mod, b, h, q);
@@ -85,16 +89,19 @@ double reference_row(const Problem& p, int64_t b, int64_t h, int64_t q, std::spa
   std::fill(out.begin(), out.end(), 0.0);
   if (largest == kMasked) return kMasked;
   double sum = 0;
+  for (const double s : scores) {
+    if (s == kMasked) continue;  // a masked position contributes nothing, not even 0 * NaN
+    sum += std::exp(s - largest);
+  }
   for (int64_t kv = 0; kv < p.kv_len; ++kv) {
     const double s = scores[static_cast<std::size_t>(kv)];
-    if (s == kMasked) continue;  // a masked position contributes nothing, not even 0 * NaN
-    const double weight = std::exp(s - largest);
-    sum += weight;
+    if (s == kMasked) continue;
+    const double weight = modified_weight(
+        p, {.score = std::exp(s - largest) / sum, .b = b, .h = h, .q = q, .kv = kv});
     for (std::size_t d = 0; d < out.size(); ++d) {
       out[d] += weight * load(p.value, b, h / p.group(), kv, static_cast<int64_t>(d));
     }
   }
-  for (double& x : out) x /= sum;
   return largest + std::log(sum);
 }
 

@@ -180,7 +180,12 @@ void check_block_mask(const Checker& check, const Problem& p) {
 
 void check_programs(const Checker& check, const Problem& p) {
   if (p.score_mod && p.score_mod.kind() != ModKind::score) {
-    check.fail("score_mod must be a score program", "(score, b, h, q, kv) -> score", "a mask_mod");
+    check.fail("score_mod must be a score program", "(score, b, h, q, kv) -> score",
+               std::string("a ") + name_of(p.score_mod.kind()));
+  }
+  if (p.weight_mod && p.weight_mod.kind() != ModKind::weight) {
+    check.fail("weight_mod must be a weight program", "(w, b, h, q, kv) -> weight",
+               std::string("a ") + name_of(p.weight_mod.kind()));
   }
   const auto captures = [&](const char* mod, const Program& program) {
     const auto views = program.captures();
@@ -189,6 +194,7 @@ void check_programs(const Checker& check, const Problem& p) {
     }
   };
   captures("score_mod", p.score_mod);
+  captures("weight_mod", p.weight_mod);
   captures("mask_mod", p.mask_mod);
 }
 
@@ -209,6 +215,7 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   p.out = out;
   p.lse = options.lse;
   p.score_mod = options.score_mod;
+  p.weight_mod = options.weight_mod;
   p.block_mask = options.block_mask;
   if (p.block_mask) p.mask_mod = p.block_mask.mask_mod();
   check_devices(check, p);

@@ -101,12 +101,14 @@ NodeId Builder::add(Node node, std::span<const NodeId> operands) {
 }
 
 NodeId Builder::input(Input input) {
-  if (input == Input::score && state_->graph.kind == ModKind::mask) {
-    core::fail_argument("trace", "inputs of a mask_mod", "b, h, q or kv", "score");
+  const bool is_float = input == Input::score || input == Input::dout;
+  if (is_float && state_->graph.kind == ModKind::mask) {
+    core::fail_argument("trace", "inputs of a mask_mod", "b, h, q or kv",
+                        name_of(input, ModKind::mask));
   }
   Node node;
   node.op = Op::input;
-  node.type = input == Input::score ? ScalarType::f32 : ScalarType::i32;
+  node.type = is_float ? ScalarType::f32 : ScalarType::i32;
   node.slot = static_cast<int32_t>(input);
   return add(node, {});
 }
@@ -289,13 +291,12 @@ NodeId Builder::make(Op op, std::span<const NodeId> operands) {
 Canonical Builder::finish_graph(NodeId root, ModKind kind) {
   check_operand(Op::gather, root);
   const ScalarType got = type(root);
-  if (kind == ModKind::mask && got != ScalarType::boolean) {
-    core::fail_argument("trace", "result of a mask_mod", "bool", name_of(got));
+  const bool wants_bool = kind == ModKind::mask;
+  if (wants_bool != (got == ScalarType::boolean)) {
+    core::fail_argument("trace", std::string("result of a ") + name_of(kind),
+                        wants_bool ? "bool" : "f32", name_of(got));
   }
-  if (kind == ModKind::score && got == ScalarType::boolean) {
-    core::fail_argument("trace", "result of a score_mod", "f32", name_of(got));
-  }
-  if (kind == ModKind::score) root = convert(root, ScalarType::f32);
+  if (!wants_bool) root = convert(root, ScalarType::f32);
   return canonicalize(state_->graph, root, kind);
 }
 

@@ -61,6 +61,23 @@ class Renumbering {
   std::vector<int32_t>& originals_;
 };
 
+void check_size(std::size_t nodes) {
+  if (nodes <= static_cast<std::size_t>(kMaxNodes)) return;
+  core::fail_argument("trace", "size of the program",
+                      "at most " + std::to_string(kMaxNodes) + " nodes", std::to_string(nodes));
+}
+
+// Adds a node of `graph` to `copy`, which has its operands already.
+void append(const Graph& graph, NodeId id, std::vector<NodeId>& renumbered, Graph& copy) {
+  Node node = graph[id];
+  node.first = static_cast<int32_t>(copy.operands.size());
+  for (const NodeId arg : graph.args(id)) {
+    copy.operands.push_back(renumbered[static_cast<std::size_t>(arg)]);
+  }
+  renumbered[static_cast<std::size_t>(id)] = copy.size();
+  copy.nodes.push_back(node);
+}
+
 }  // namespace
 
 Canonical canonicalize(const Graph& graph, NodeId root, ModKind kind) {
@@ -71,26 +88,16 @@ Canonical canonicalize(const Graph& graph, NodeId root, ModKind kind) {
     if (node.op == Op::param) param_slot(node.slot);
     if (node.op == Op::gather) capture_slot(node.slot);
   });
-  if (order.size() > static_cast<std::size_t>(kMaxNodes)) {
-    core::fail_argument("trace", "size of the program",
-                        "at most " + std::to_string(kMaxNodes) + " nodes",
-                        std::to_string(order.size()));
-  }
+  check_size(order.size());
   auto canonical = std::make_shared<Graph>();
   canonical->kind = kind;
   canonical->nodes.reserve(order.size());
   std::vector<NodeId> renumbered(graph.nodes.size(), -1);
   for (const NodeId id : order) {
-    Node node = graph[id];
-    const auto args = graph.args(id);
-    node.first = static_cast<int32_t>(canonical->operands.size());
-    for (const NodeId arg : args) {
-      canonical->operands.push_back(renumbered[static_cast<std::size_t>(arg)]);
-    }
+    append(graph, id, renumbered, *canonical);
+    Node& node = canonical->nodes.back();
     if (node.op == Op::param) node.slot = param_slot(node.slot);
     if (node.op == Op::gather) node.slot = capture_slot(node.slot);
-    renumbered[static_cast<std::size_t>(id)] = canonical->size();
-    canonical->nodes.push_back(node);
   }
   for (const int32_t slot : result.params) {
     canonical->params.push_back(graph.params[static_cast<std::size_t>(slot)]);
@@ -103,6 +110,26 @@ Canonical canonicalize(const Graph& graph, NodeId root, ModKind kind) {
   canonical->hash = hash_text(canonical->text);
   result.graph = std::move(canonical);
   return result;
+}
+
+Graph compact(const Graph& graph, std::span<NodeId> outputs) {
+  std::vector<bool> needed(graph.nodes.size(), false);
+  for (const NodeId output : outputs) needed[static_cast<std::size_t>(output)] = true;
+  for (NodeId id = graph.size() - 1; id >= 0; --id) {
+    if (!needed[static_cast<std::size_t>(id)]) continue;
+    for (const NodeId arg : graph.args(id)) needed[static_cast<std::size_t>(arg)] = true;
+  }
+  Graph copy;
+  copy.kind = graph.kind;
+  copy.params = graph.params;
+  copy.captures = graph.captures;
+  std::vector<NodeId> renumbered(graph.nodes.size(), -1);
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (needed[static_cast<std::size_t>(id)]) append(graph, id, renumbered, copy);
+  }
+  check_size(copy.nodes.size());
+  for (NodeId& output : outputs) output = renumbered[static_cast<std::size_t>(output)];
+  return copy;
 }
 
 }  // namespace fovea::program

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "program/graph.h"
@@ -19,5 +20,9 @@ struct Canonical {
 };
 
 Canonical canonicalize(const Graph& graph, NodeId root, ModKind kind);
+
+/// What several outputs need and nothing else, in the order it had, with all parameters and captures;
+/// `outputs` become the new ids. Neither root nor text.
+Graph compact(const Graph& graph, std::span<NodeId> outputs);
 
 }  // namespace fovea::program

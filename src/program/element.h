@@ -22,8 +22,11 @@ class ElementState {
 
   /// All nodes; the root's value, or the InvalidArgument that its fault is.
   Literal run(const Inputs& inputs);
+  /// The same of any node, once `inputs` ran.
+  Literal result(NodeId id, const Inputs& inputs) const;
 
  private:
+  NodeId fault(NodeId id) const { return faults_[static_cast<std::size_t>(id)]; }
   NodeId& fault(NodeId id) { return faults_[static_cast<std::size_t>(id)]; }
   NodeId propagated_fault(const Node& node) const;
   void evaluate_gather(NodeId id);

@@ -14,6 +14,15 @@ const char* name_of(ScalarType type) noexcept {
   return "?";
 }
 
+const char* name_of(ModKind kind) noexcept {
+  switch (kind) {
+    case ModKind::score: return "score_mod";
+    case ModKind::mask: return "mask_mod";
+    case ModKind::weight: return "weight_mod";
+  }
+  return "?";
+}
+
 namespace program {
 
 namespace {
@@ -40,13 +49,14 @@ int arity_of(Op op) noexcept { return info(op).arity; }
 const char* spelling_of(Op op) noexcept { return info(op).spelling; }
 const char* cuda_of(Op op) noexcept { return info(op).cuda; }
 
-const char* name_of(Input input) noexcept {
+const char* name_of(Input input, ModKind kind) noexcept {
   switch (input) {
-    case Input::score: return "score";
+    case Input::score: return kind == ModKind::weight ? "w" : "score";
     case Input::b: return "b";
     case Input::h: return "h";
     case Input::q: return "q";
     case Input::kv: return "kv";
+    case Input::dout: return "dout";
   }
   return "?";
 }

@@ -24,8 +24,16 @@ int arity_of(Op op) noexcept;
 const char* spelling_of(Op op) noexcept;
 const char* cuda_of(Op op) noexcept;
 
-enum class Input : uint8_t { score, b, h, q, kv };
-const char* name_of(Input input) noexcept;
+enum class Input : uint8_t {
+  score,  // what the mod changes: the score, or in a weight_mod the weight
+  b,
+  h,
+  q,
+  kv,
+  dout,  // of a JointProgram alone: the gradient with respect to the mod's result
+};
+inline constexpr int kInputs = 6;
+const char* name_of(Input input, ModKind kind) noexcept;
 
 using NodeId = int32_t;
 

@@ -109,6 +109,7 @@ void ElementState::evaluate(NodeId id, const Inputs& inputs) {
       case Input::h: out = make_int(inputs.h); return;
       case Input::q: out = make_int(inputs.q); return;
       case Input::kv: out = make_int(inputs.kv); return;
+      case Input::dout: out = make_float(inputs.dout); return;
     }
   }
   if (node.op == Op::constant) {
@@ -181,9 +182,13 @@ void ElementState::fail(NodeId origin, const Inputs& inputs) const {
 
 Literal ElementState::run(const Inputs& inputs) {
   for (NodeId id = 0; id < graph_->size(); ++id) evaluate(id, inputs);
-  const NodeId origin = fault(graph_->root);
+  return result(graph_->root, inputs);
+}
+
+Literal ElementState::result(NodeId id, const Inputs& inputs) const {
+  const NodeId origin = fault(id);
   if (origin >= 0) fail(origin, inputs);
-  return value(graph_->root);
+  return value(id);
 }
 
 Literal interpret(const Program& program, const Inputs& inputs) {

@@ -12,8 +12,9 @@
 namespace fovea::program {
 
 struct Inputs {
-  double score = 0;
+  double score = 0;  // of a weight_mod: the weight
   int64_t b = 0, h = 0, q = 0, kv = 0;
+  double dout = 0;  // of a JointProgram
 };
 
 /// Runs the whole program for one element. InvalidArgument if a capture index is out of range (names
@@ -31,9 +32,10 @@ class RowInterpreter {
   ~RowInterpreter();
   RowInterpreter(RowInterpreter&&) noexcept;
 
-  /// kv = kv0, kv0 + 1, ..., for fixed b, h, q. `score` may be empty for a mask. Out-of-range capture
-  /// indices are errors as above. The results are valid until the next call.
+  /// kv = kv0, kv0 + 1, ..., for fixed b, h, q. Out-of-range capture indices are errors as above. The
+  /// results are valid until the next call.
   std::span<const uint8_t> run_mask(int64_t b, int64_t h, int64_t q, int64_t kv0, int64_t count);
+  /// Of a score_mod, or of a weight_mod on weights.
   std::span<const double> run_score(int64_t b, int64_t h, int64_t q, int64_t kv0,
                                     std::span<const double> score);
   int64_t elements_evaluated() const noexcept;

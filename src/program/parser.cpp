@@ -84,9 +84,10 @@ void Parser::expect(std::string_view symbol) {
 }
 
 Program Parser::run() {
-  const bool is_name = token_.kind == Token::Kind::name;
-  if (is_name && token_.text == "mask_mod") return program_with_header(ModKind::mask);
-  if (is_name && token_.text == "score_mod") return program_with_header(ModKind::score);
+  for (const ModKind kind : {ModKind::score, ModKind::mask, ModKind::weight}) {
+    const bool is_name = token_.kind == Token::Kind::name;
+    if (is_name && token_.text == name_of(kind)) return program_with_header(kind);
+  }
   return bare_expression();
 }
 
@@ -122,7 +123,7 @@ Program Parser::program_with_header(ModKind kind) {
 // Names are those of the inputs and t0, t1, ...
 Program Parser::bare_expression() {
   for (const Input input : {Input::score, Input::b, Input::h, Input::q, Input::kv}) {
-    names_[name_of(input)] = {.node = builder_.input(input)};
+    names_[name_of(input, ModKind::score)] = {.node = builder_.input(input)};
   }
   std::vector<std::string> names;
   names.reserve(tensors_.size());

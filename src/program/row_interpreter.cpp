@@ -22,7 +22,8 @@ enum class Level : uint8_t { once, head, row, column, element };
 
 Level level_of_input(Input input) {
   switch (input) {
-    case Input::score: return Level::element;
+    case Input::score:
+    case Input::dout: return Level::element;
     case Input::b:
     case Input::h: return Level::head;
     case Input::q: return Level::row;
@@ -108,6 +109,9 @@ struct RowInterpreter::State {
     if (!is_row(id)) {
       numbers[static_cast<std::size_t>(level(id))].push_back(id);
       return;
+    }
+    if (node.op == Op::input && static_cast<Input>(node.slot) == Input::dout) {
+      throw InternalError("[interpret] rows: expected a program without dout, got a JointProgram");
     }
     Step step;
     step.id = id;
@@ -276,14 +280,15 @@ RowInterpreter::RowInterpreter(RowInterpreter&&) noexcept = default;
 std::span<const uint8_t> RowInterpreter::run_mask(int64_t b, int64_t h, int64_t q, int64_t kv0,
                                                   int64_t count) {
   if (state_->graph.kind != ModKind::mask) {
-    throw InternalError("[interpret] run_mask: expected a mask_mod, got a score_mod");
+    throw InternalError(std::string("[interpret] run_mask: expected a mask_mod, got a ") +
+                        name_of(state_->graph.kind));
   }
   return state_->run({.b = b, .h = h, .q = q, .kv = kv0}, count, nullptr, state_->mask_results);
 }
 
 std::span<const double> RowInterpreter::run_score(int64_t b, int64_t h, int64_t q, int64_t kv0,
                                                   std::span<const double> score) {
-  if (state_->graph.kind != ModKind::score) {
+  if (state_->graph.kind == ModKind::mask) {
     throw InternalError("[interpret] run_score: expected a score_mod, got a mask_mod");
   }
   return state_->run({.b = b, .h = h, .q = q, .kv = kv0}, static_cast<int64_t>(score.size()),

@@ -25,20 +25,19 @@ Program Simplified::bind(const Program& original) const {
   return bind(original.params(), original.captures());
 }
 
-// A rebuild, operands first. Parameters stay opaque and keep their order, so that the builder's slots
-// are those of the original.
-Simplified simplify_graph(const Graph& graph) {
-  Builder builder(graph.kind);
-  Rewriter rewriter(builder);
+NodeId rebuild_simplified(const Graph& graph, Builder& builder, Rewriter& rewriter) {
   std::vector<NodeId> params;
+  std::vector<int32_t> captures;
   for (const ScalarType type : graph.params) params.push_back(builder.param({type, 0, 0}));
-  for (const CaptureSignature& signature : graph.captures) builder.capture(signature);
-
+  for (const CaptureSignature& signature : graph.captures) {
+    captures.push_back(builder.capture(signature));
+  }
   std::vector<NodeId> copies(graph.nodes.size(), -1);
   std::vector<NodeId> args;
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Node& node = graph[id];
     NodeId& copy = copies[static_cast<std::size_t>(id)];
+    const auto slot = static_cast<std::size_t>(node.slot);
     args.clear();
     for (const NodeId arg : graph.args(node)) args.push_back(copies[static_cast<std::size_t>(arg)]);
     if (node.op == Op::input) {
@@ -46,14 +45,20 @@ Simplified simplify_graph(const Graph& graph) {
     } else if (node.op == Op::constant) {
       copy = builder.constant(node.literal);
     } else if (node.op == Op::param) {
-      copy = params[static_cast<std::size_t>(node.slot)];
+      copy = params[slot];
     } else if (node.op == Op::gather) {
-      copy = builder.gather(node.slot, args);
+      copy = builder.gather(captures[slot], args);
     } else {
       copy = rewriter.make(node.op, args);
     }
   }
-  const NodeId root = copies[static_cast<std::size_t>(graph.root)];
+  return copies[static_cast<std::size_t>(graph.root)];
+}
+
+Simplified simplify_graph(const Graph& graph) {
+  Builder builder(graph.kind);
+  Rewriter rewriter(builder);
+  const NodeId root = rebuild_simplified(graph, builder, rewriter);
   Canonical canonical = builder.finish_graph(root, graph.kind);
   return {std::move(canonical.graph), std::move(canonical.params), std::move(canonical.captures)};
 }

@@ -50,4 +50,8 @@ class Rewriter {
   Builder& builder_;
 };
 
+/// Copies a graph, operands first, each node in its simplest form; gives the copy of the root. Parameters stay
+/// opaque, and they and the captures keep their order: in a fresh builder their slots are the graph's.
+NodeId rebuild_simplified(const Graph& graph, Builder& builder, Rewriter& rewriter);
+
 }  // namespace fovea::program

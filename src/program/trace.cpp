@@ -15,7 +15,7 @@ namespace {
 Builder& check_mask(Builder& builder, const Program& program, const char* where) {
   if (!program || program.kind() != ModKind::mask) {
     core::fail_argument(where, "operand", "a mask_mod",
-                        program ? "a score_mod" : "an empty Program");
+                        program ? std::string("a ") + name_of(program.kind()) : "an empty Program");
   }
   return builder;
 }
@@ -27,15 +27,24 @@ Program combine(Op op, const Program& a, const Program& b, const char* where) {
   return builder.finish(builder.make(op, {left, right}));
 }
 
-}  // namespace
-
-Program detail::trace_score(const std::function<Value(Value, Value, Value, Value, Value)>& mod) {
-  Builder builder(ModKind::score);
+Program trace_five(ModKind kind,
+                   const std::function<Value(Value, Value, Value, Value, Value)>& mod) {
+  Builder builder(kind);
   const Builder::Scope scope(builder);
   const auto in = [&builder](Input input) { return builder.wrap(builder.input(input)); };
   const Value result =
       mod(in(Input::score), in(Input::b), in(Input::h), in(Input::q), in(Input::kv));
   return builder.finish(builder.unwrap(result));
+}
+
+}  // namespace
+
+Program detail::trace_score(const std::function<Value(Value, Value, Value, Value, Value)>& mod) {
+  return trace_five(ModKind::score, mod);
+}
+
+Program detail::trace_weight(const std::function<Value(Value, Value, Value, Value, Value)>& mod) {
+  return trace_five(ModKind::weight, mod);
 }
 
 Program detail::trace_mask(const std::function<Value(Value, Value, Value, Value)>& mod) {

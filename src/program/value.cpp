@@ -115,8 +115,9 @@ Value floor_divide(const Value& a, const Value& b) {
   return where(b == 0, quotient, round((a - a % b) / b));
 }
 Value fmod(const Value& a, const Value& b) {
-  const Value rest = abs(a) % abs(b);
-  return where(a < 0, -rest, rest);
+  // Without abs(a), whose derivative at 0 is 0.
+  const Value modulus = abs(b);
+  return where(a < 0, -(-a % modulus), a % modulus);
 }
 Value sign(const Value& x) {
   if (x.type() == ScalarType::boolean) return x;

@@ -42,8 +42,9 @@ constexpr std::array kAllOps = {
 #undef FOVEA_OP
 };
 
-constexpr std::array<std::string_view, 9> kWords = {
-    "mask_mod", "score_mod", "return", "const", "clamp", "true", "false", "inf", "nan"};
+constexpr std::array<std::string_view, 10> kWords = {
+    "mask_mod", "score_mod", "weight_mod", "return", "const",
+    "clamp",    "true",      "false",      "inf",    "nan"};
 
 constexpr std::array kDTypes = {DType::f64, DType::f32, DType::bf16, DType::f16, DType::i64,
                                 DType::i32, DType::i16, DType::i8,   DType::u8,  DType::boolean};

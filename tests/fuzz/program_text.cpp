@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any text: parse_program either throws InvalidArgument or gives a program that prints, reads back
-// as itself, simplifies and runs.
+// as itself, simplifies, has a derivative and runs.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 
 #include <fovea/error.h>
 #include <fovea/program.h>
+#include "program/derive.h"
 #include "program/graph.h"
 #include "program/interpret.h"
 
@@ -48,6 +49,30 @@ void run(const fovea::Program& program) {
   }
 }
 
+// Where the mod has a result, so has the joint program, the same one.
+void run_derivative(const fovea::Program& program) {
+  const auto& graph = program.graph();
+  const auto joint = fovea::program::derive(graph, fovea::program::all_captures(graph));
+  fovea::program::JointState state(joint, program);
+  for (const int64_t q : {0, 3, 1000}) {
+    const fovea::program::Inputs at{.score = 0.5, .b = 1, .h = 2, .q = q, .kv = 2, .dout = 1};
+    double result = 0;
+    try {
+      result = fovea::program::interpret(program, at).f;
+    } catch (const fovea::InvalidArgument&) {
+      continue;
+    }
+    const double again = state.run(at);
+    require(again == result || (again != again && result != result));
+    state.value(joint.dscore);
+    for (const auto& c : joint.captures) {
+      state.value(c.value);
+      if (!state.holds(c)) continue;
+      for (const fovea::program::NodeId index : c.index) state.value(index);
+    }
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
@@ -69,5 +94,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   const fovea::Program runnable(program.shared_graph(), params, bound.tensors);
   run(runnable);
   run(fovea::simplify(runnable));
+  if (program.kind() != fovea::ModKind::mask) run_derivative(runnable);
   return 0;
 }

@@ -74,6 +74,10 @@ class CpuBackend final : public Backend {
     check("value", problem.value);
     check("out", problem.out);
     if (problem.lse) check("lse", *problem.lse);
+    if (problem.weight_mod) {
+      support.reasons.push_back(
+          "the cpu backend has no weight_mod: only reference_attention applies one");
+    }
     check_captures(support, problem.score_mod);
     check_captures(support, problem.mask_mod);
     return support;

@@ -227,7 +227,8 @@ class Emitter {
     if (term.op == Op::constant) return scalar(TileScalar::Source::bits, bits_of(term.literal));
     if (is_zero_at(term, site)) return scalar(TileScalar::Source::bits, 0);
     switch (static_cast<Input>(term.slot)) {
-      case Input::score: break;
+      case Input::score:
+      case Input::dout: break;
       case Input::b: return scalar(TileScalar::Source::b, 0);
       case Input::h: return scalar(TileScalar::Source::h, 0);
       case Input::q:

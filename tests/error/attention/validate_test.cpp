@@ -187,6 +187,13 @@ TEST_F(ValidateTest, ScoreModKind) {
                  "got a mask_mod"));
 }
 
+TEST_F(ValidateTest, WeightModKind) {
+  options.weight_mod = score_mod([](auto s, auto, auto, auto, auto) { return s * 2; });
+  EXPECT_EQ(error(),
+            text("weight_mod must be a weight program: expected (w, b, h, q, kv) -> weight, "
+                 "got a score_mod"));
+}
+
 TEST_F(ValidateTest, BlockMaskLengths) {
   const auto causal = [](auto, auto, auto q, auto kv) { return q >= kv; };
   options.block_mask = create_block_mask(causal, {.q_len = 5, .kv_len = 8});

@@ -115,5 +115,19 @@ TEST(Success, VersionAndHelp) {
   EXPECT_NE(mask.out.find("██░░"), std::string::npos) << mask.out;
 }
 
+TEST(Success, ExplainShowsTheDerivative) {
+  const Outcome scored = run({"explain", "--score", "score * 2.0", "--length", "64"});
+  EXPECT_EQ(scored.code, 0);
+  EXPECT_NE(scored.out.find("derivative of score_mod(score, b, h, q, kv; p0: f32 = 2.0) {\n"
+                            "  out = score * p0\n"
+                            "  dscore = dout * p0\n"
+                            "}\n"),
+            std::string::npos)
+      << scored.out;
+  const Outcome masked = run({"explain", "--mask", "q >= kv", "--length", "64"});
+  EXPECT_EQ(masked.code, 0);
+  EXPECT_EQ(masked.out.find("derivative"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace fovea::cli

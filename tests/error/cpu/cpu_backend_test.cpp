@@ -29,6 +29,13 @@ TEST(CpuBackendError, OtherDtypes) {
                      "the cpu backend computes in f32 only: value is bf16"}));
 }
 
+TEST(CpuBackendError, WeightMod) {
+  attention::Problem p = problem();
+  p.weight_mod = weight_mod([](auto w, auto, auto, auto, auto) { return w * 2; });
+  EXPECT_EQ(make_cpu_backend()->can_run(p).reasons,
+            (Reasons{"the cpu backend has no weight_mod: only reference_attention applies one"}));
+}
+
 TEST(CpuBackendError, OtherDevices) {
   const auto backend = make_cpu_backend();
   attention::Problem p = problem();

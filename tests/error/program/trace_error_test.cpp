@@ -33,6 +33,9 @@ TEST(TraceError, ResultOfTheWrongType) {
             "[trace] result of a mask_mod: expected bool, got f32");
   EXPECT_EQ(score_error([](auto, auto, auto, auto q, auto kv) { return q < kv; }),
             "[trace] result of a score_mod: expected f32, got bool");
+  EXPECT_EQ(
+      error_text([] { weight_mod([](auto, auto, auto, auto q, auto kv) { return q < kv; }); }),
+      "[trace] result of a weight_mod: expected f32, got bool");
 }
 
 TEST(TraceError, LogicOfNumbers) {

@@ -12,7 +12,7 @@ namespace {
 using program::Inputs;
 using program::NodeId;
 
-constexpr uint64_t kPrograms = 4000;
+constexpr uint64_t kPrograms = 10000;
 constexpr int kBoxes = 8;
 constexpr int kPoints = 12;
 

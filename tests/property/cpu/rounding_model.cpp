@@ -78,6 +78,7 @@ class Evaluation {
   Approximation input(const Node& node) const {
     switch (static_cast<program::Input>(node.slot)) {
       case program::Input::score: return real(inputs_.score, 0, 0);
+      case program::Input::dout: return real(inputs_.dout, 0, 0);
       case program::Input::b: return exact(inputs_.b);
       case program::Input::h: return exact(inputs_.h);
       case program::Input::q: return exact(inputs_.q);

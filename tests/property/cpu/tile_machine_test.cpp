@@ -18,7 +18,7 @@ using testing::TileCase;
 using testing::TileShape;
 
 constexpr uint64_t kFirstSeed = 1;
-constexpr uint64_t kTiles = 3000;
+constexpr uint64_t kTiles = 10000;
 
 TileCase random_case(uint64_t seed) {
   test::Dice dice(seed ^ 0x7115eed);

@@ -18,7 +18,7 @@ using program::Inputs;
 using program::interpret;
 
 constexpr uint64_t kFirstSeed = 1;
-constexpr uint64_t kPrograms = 3000;
+constexpr uint64_t kPrograms = 10000;
 constexpr int kSamples = 24;
 
 // What running a program for one element gives: a number or an error.
@@ -66,7 +66,7 @@ template <class F>
 void for_each_program(F&& check) {
   for (uint64_t seed = kFirstSeed; seed < kFirstSeed + kPrograms; ++seed) {
     test::RandomProgramOptions options;
-    options.kind = seed % 2 == 0 ? ModKind::mask : ModKind::score;
+    options.kind = seed % 2 == 0 ? ModKind::mask : seed % 5 == 0 ? ModKind::weight : ModKind::score;
     options.steps = 1 + static_cast<int>(seed % 60);
     options.faults = seed % 3 != 0;
     const test::RandomProgram random = test::random_program(seed, options);
@@ -147,7 +147,7 @@ void check_row(const Program& program, program::RowInterpreter& rows, const Inpu
   Inputs inputs = first;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     inputs.kv = first.kv + static_cast<int64_t>(i);
-    inputs.score = program.kind() == ModKind::score ? scores[i] : 0;
+    inputs.score = program.kind() != ModKind::mask ? scores[i] : 0;
     expected.push_back(outcome_of(program, inputs));
     if (!expected.back().value) break;
   }

@@ -44,6 +44,16 @@ class RandomTables {
 
   const std::vector<RandomTable>& all() const { return tables_; }
 
+  /// The name of one of them, or of any other tensor "?".
+  static std::string name_of(const TensorView& tensor) {
+    for (const RandomTable& table : get().all()) {
+      const TensorView& t = table.tensor;
+      const bool same = t.data == tensor.data && t.dtype == tensor.dtype;
+      if (same && t.sizes == tensor.sizes && t.strides == tensor.strides) return table.name;
+    }
+    return "?";
+  }
+
   static const RandomTables& get() {
     static const RandomTables tables;
     return tables;

@@ -106,6 +106,26 @@ TEST(ReferenceTest, AppliesScoreModAndMaskByHand) {
               1e-12);
 }
 
+TEST(ReferenceTest, AppliesWeightModAfterTheSoftmax) {
+  Call plain(3, 4, 2, 2), call(3, 4, 2, 2);
+  const auto causal = [](auto, auto, auto q, auto kv) { return q >= kv; };
+  plain.options.block_mask = create_block_mask(causal, {.q_len = 3, .kv_len = 4});
+  call.options.block_mask = plain.options.block_mask;
+  // Not renormalised, and 1 for what is masked, which must not show.
+  call.options.weight_mod = weight_mod([](auto w, auto, auto, auto, auto kv) {
+    return where(kv == 0, w * w, where(kv == 1, -w, 1.0));
+  });
+  plain.run();
+  call.run();
+  for (std::size_t d = 0; d < 2; ++d) {
+    EXPECT_DOUBLE_EQ(call.out[d], plain.out[d]);  // the only weight of row 0 is 1
+    // Row 1 of `plain` is w v0 + (1 - w) v1.
+    const double w = (plain.out[2 + d] - call.v[2 + d]) / (call.v[d] - call.v[2 + d]);
+    EXPECT_NEAR(call.out[2 + d], w * w * call.v[d] - (1 - w) * call.v[2 + d], 1e-9);
+  }
+  EXPECT_EQ(call.lse, plain.lse);
+}
+
 TEST(ReferenceTest, AFullyMaskedRowGivesZeroAndMinusInfinity) {
   Call call(3, 4, 2, 2);
   call.options.block_mask = create_block_mask([](auto, auto, auto q, auto kv) { return q > kv; },

@@ -122,6 +122,18 @@ TEST(Text, TheResultDecidesTheKindOfABareExpression) {
   EXPECT_EQ(parse_program("q - kv").kind(), ModKind::score);
 }
 
+TEST(Text, AWeightModHasItsOwnHead) {
+  const Program program =
+      parse_program("weight_mod(x, b, h, q, kv; p: f32 = 0.5) { return where(q < kv, x * p, x) }");
+  EXPECT_EQ(program.kind(), ModKind::weight);
+  EXPECT_EQ(program.to_string(),
+            "weight_mod(w, b, h, q, kv; p0: f32 = 0.5) {\n"
+            "  return where(q < kv, w * p0, w)\n"
+            "}");
+  EXPECT_EQ(parse_program(program.to_string()).to_string(), program.to_string());
+  EXPECT_EQ(simplify(program).kind(), ModKind::weight);
+}
+
 TEST(Text, CommentsAndLayoutAreFree) {
   const Program program = parse_program(
       "# keys of the past\n"

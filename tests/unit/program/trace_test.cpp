@@ -97,6 +97,23 @@ TEST(Trace, EitherKindByTheNumberOfParameters) {
   EXPECT_EQ(trace([](auto s, auto, auto, auto, auto) { return s * 2; }).kind(), ModKind::score);
 }
 
+TEST(Trace, AWeightMod) {
+  std::array<float, 3> gates{};
+  const Capture gate(view(gates.data(), {3}));
+  const Program program = weight_mod(
+      [&](auto w, auto, auto h, auto q, auto kv) { return where(q == kv, 0, w * gate[h]); });
+  EXPECT_EQ(program.kind(), ModKind::weight);
+  EXPECT_EQ(program.to_string(),
+            "weight_mod(w, b, h, q, kv; p0: f32 = 0.0, t0: f32[1]) {\n"
+            "  return where(q == kv, p0, w * t0[h])\n"
+            "}");
+  const Program integer = weight_mod([](auto, auto, auto, auto q, auto) { return q; });
+  EXPECT_EQ(integer.structure(), "weight_mod(w, b, h, q, kv) {\n  return f32(q)\n}");
+  // The same text but for its head: another structure.
+  EXPECT_NE(integer.structure_hash(),
+            score_mod([](auto, auto, auto, auto q, auto) { return q; }).structure_hash());
+}
+
 TEST(Trace, TheTypeOfAValueIsKnown) {
   mask_mod([](auto, auto, auto q, auto kv) {
     EXPECT_EQ(q.type(), ScalarType::i32);
