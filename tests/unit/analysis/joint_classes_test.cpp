@@ -51,8 +51,10 @@ TEST(JointClasses, WhatMeetsAnAddressTwiceIsGathered) {
   EXPECT_EQ(classes("score + t0[t1[q]][t1[kv]]", 2), Classes{"gathered, value tile"});
   EXPECT_EQ(classes("score + t0[q / 8][kv / 8]", 2), Classes{"gathered, value tile"});
   EXPECT_EQ(classes("score + t0[q + kv]", 1), Classes{"gathered, value tile"});
-  EXPECT_EQ(classes("score + t0[q - kv][const(2) * kv - const(2) * q]", 2), Classes{"diagonal, value tile"});
-  EXPECT_EQ(classes("score + t0[q + kv][const(2) * kv + const(2) * q]", 2), Classes{"gathered, value tile"});
+  EXPECT_EQ(classes("score + t0[q - kv][const(2) * kv - const(2) * q]", 2),
+            Classes{"diagonal, value tile"});
+  EXPECT_EQ(classes("score + t0[q + kv][const(2) * kv + const(2) * q]", 2),
+            Classes{"gathered, value tile"});
   EXPECT_EQ(classes("score + t0[i32(score)]", 1), Classes{"gathered, value tile"});
 }
 
