@@ -80,11 +80,12 @@ class Samples(dict):
         self.processors[name].append(cpu / wall)
 
 
-def interleave(contenders, repeats, gauges=None):
-    """Times callables in turn, after one round untimed; `gauges` give their own number a round."""
+def interleave(contenders, repeats, gauges=None, warm=True):
+    """Times callables in turn, after one round untimed; `gauges` give their own number a round.
+    With warm=False all have run before, in checks, and the untimed round is left out."""
     gauges = gauges or {}
     samples = Samples((*gauges, *contenders))
-    for function in contenders.values():
+    for function in contenders.values() if warm else ():
         function()
     for _ in range(repeats):
         for name, gauge in gauges.items():

@@ -127,6 +127,88 @@ T5_BIAS = Mod(
     t5_table,
 )
 
+
+def _canvas(length):
+    """The width of an image of so many pixels: a power of two, about square."""
+    return 1 << (int(length).bit_length() - 1) // 2
+
+
+def natten_at(length):
+    """NATTEN with kernel 7 on an image of `length` pixels."""
+    width, half = _canvas(length), 3
+    last_x, last_y = width - 1 - half, length // width - 1 - half
+
+    def torch_mod(torch):
+        def mod(b, h, q, kv):
+            row = torch.clamp(q // width, half, last_y)
+            column = torch.clamp(q % width, half, last_x)
+            return (torch.abs(row - kv // width) <= half) & (torch.abs(column - kv % width) <= half)
+
+        return mod
+
+    return Mod(
+        f"abs(clamp(q / {width}, {half}, {last_y}) - kv / {width}) <= {half}"
+        f" && abs(clamp(q % {width}, {half}, {last_x}) - kv % {width}) <= {half}",
+        torch_mod,
+    )
+
+
+def sasa_at(length):
+    """Stand-alone self-attention with radius 8 on an image of `length` pixels."""
+    width = _canvas(length)
+    return Mod(
+        f"abs(q / {width} - kv / {width}) <= 8 && abs(q % {width} - kv % {width}) <= 8",
+        lambda torch: _sasa(torch, 8, width),
+    )
+
+
+def batchify_at(length, inner=4096):
+    """Causal sequences of 4096 tokens laid end to end."""
+    return Mod(
+        f"q / {inner} == kv / {inner} && q % {inner} >= kv % {inner}",
+        lambda torch: lambda b, h, q, kv: (q // inner == kv // inner) & (q % inner >= kv % inner),
+    )
+
+
+def block_diffusion_at(length, block=32):
+    """Noised tokens, then the same ones clean, in blocks of 32."""
+    half = length // 2
+
+    def torch_mod(torch):
+        def mod(b, h, q, kv):
+            rows, columns = q % half // block, kv % half // block
+            q_noised, kv_noised = q < half, kv < half
+            return (
+                ((rows == columns) & (q_noised == kv_noised))
+                | ((rows > columns) & q_noised & ~kv_noised)
+                | ((rows >= columns) & ~q_noised & ~kv_noised)
+            )
+
+        return mod
+
+    rows, columns = f"(q % {half} / {block})", f"(kv % {half} / {block})"
+    return Mod(
+        f"({rows} == {columns} && (q < {half}) == (kv < {half}))"
+        f" || ({rows} > {columns} && q < {half} && kv >= {half})"
+        f" || ({rows} >= {columns} && q >= {half} && kv >= {half})",
+        torch_mod,
+    )
+
+
+def shuffled_ids(length, mean=512):
+    """Documents of 1 to 2 * mean tokens whose ids follow no order."""
+    random = numpy.random.default_rng(7)
+    lengths = random.integers(1, 2 * mean, length // mean * 2 + 2)
+    ids = random.permutation(len(lengths)).astype(numpy.int32)
+    return numpy.repeat(ids, lengths)[:length].copy()
+
+
+SHUFFLED = Mod(
+    "t0[q] == t0[kv]",
+    lambda torch, ids: lambda b, h, q, kv: ids[q] == ids[kv],
+    lambda length, heads: (shuffled_ids(length),),
+)
+
 VARIANTS = {
     variant.name: variant
     for variant in (

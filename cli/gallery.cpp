@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fovea/block_mask.h>
+#include "mask_costs.h"
 #include "mask_picture.h"
 #include "program_lines.h"
 #include "variants.h"
@@ -81,8 +82,9 @@ std::string picture_of(const std::string& name) {
   return mask_svg(mask, {name, 0, 0, 512});
 }
 
-int run_gallery(const std::string& json, const std::string& pictures) {
-  if (json.empty() && pictures.empty()) {
+int run_gallery(const std::string& json, const std::string& pictures, const std::string& costs) {
+  if (!costs.empty()) write_text(costs, mask_costs());
+  if (json.empty() && pictures.empty() && costs.empty()) {
     for (const std::string& name : variant_names()) {
       fmt::print("{:<24}{}\n", name, make_variant(name, {64, 64}).description);
     }
@@ -107,10 +109,12 @@ void add_gallery(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("gallery", "names the attention variants that other verbs know");
   auto json = std::make_shared<std::string>();
   auto pictures = std::make_shared<std::string>();
+  auto costs = std::make_shared<std::string>();
   verb->add_option("--json", *json, "file for all that is known about them");
   verb->add_option("--pictures", *pictures, "folder for an SVG picture of each");
-  verb->callback([&action, json, pictures] {
-    action = [json, pictures] { return run_gallery(*json, *pictures); };
+  verb->add_option("--costs", *costs, "file for a table of what their block masks cost");
+  verb->callback([&action, json, pictures, costs] {
+    action = [json, pictures, costs] { return run_gallery(*json, *pictures, *costs); };
   });
 }
 

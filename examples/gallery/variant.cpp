@@ -96,7 +96,7 @@ const std::vector<float>& VariantMaker::normal(uint64_t seed, int64_t n) {
 }
 
 void VariantMaker::check_entries(int64_t entries) const {
-  constexpr int64_t kMost = int64_t{1} << 28;
+  constexpr int64_t kMost = int64_t{1} << 27;
   if (entries > kMost) {
     fail("entries of a table of " + variant_.name + " (it has one for each pair of tokens)",
          "at most " + std::to_string(kMost), std::to_string(entries));

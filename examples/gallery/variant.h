@@ -93,7 +93,7 @@ class VariantMaker {
   const std::vector<uint8_t>& keep(std::vector<uint8_t> values);
   /// n standard normal numbers, the same ones for the same seed, kept.
   const std::vector<float>& normal(uint64_t seed, int64_t n);
-  /// InvalidArgument if a table of so many entries is too large (2^28).
+  /// InvalidArgument if a table of so many entries is too large (2^27).
   void check_entries(int64_t entries) const;
 
   /// The mod, and the same in plain C++: plain(score, row, kv) -> score.

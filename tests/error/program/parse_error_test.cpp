@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <ostream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -18,6 +19,7 @@ struct Case {
   const char* text;
   const char* message;  // after `[parse_program] `
 };
+void PrintTo(const Case& item, std::ostream* out) { *out << item.text; }
 
 class ParseError : public testing::TestWithParam<Case> {};
 

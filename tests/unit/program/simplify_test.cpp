@@ -2,6 +2,7 @@
 #include "program/simplify.h"
 
 #include <array>
+#include <ostream>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,7 @@ struct Rule {
   const char* before;
   const char* after;
 };
+void PrintTo(const Rule& rule, std::ostream* out) { *out << rule.before; }
 
 class SimplifyRule : public testing::TestWithParam<Rule> {};
 
