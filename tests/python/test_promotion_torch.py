@@ -99,8 +99,9 @@ def ours(text, captures):
 def compare(text, function, captures):
     try:
         expected = function(*captures)
-    except (RuntimeError, NotImplementedError):
-        with pytest.raises(FoveaError, match=r"operands? of"):
+    except (RuntimeError, NotImplementedError) as error:
+        by_zero = "ZeroDivision" in str(error)
+        with pytest.raises(FoveaError, match="integer divisor" if by_zero else r"operands? of"):
             ours(text, captures)
         return
     got, kind = ours(text, captures)
@@ -109,13 +110,13 @@ def compare(text, function, captures):
     numpy.testing.assert_allclose(got[finite], expected.double().numpy()[finite], rtol=1e-6)
 
 
-@pytest.mark.parametrize("types", itertools.product(NUMBERS, OTHERS))
+@pytest.mark.parametrize("types", list(itertools.product(NUMBERS, OTHERS)))
 @pytest.mark.parametrize("text", BINARY)
 def test_binary(text, types):
     compare(text, BINARY[text], (NUMBERS[types[0]], OTHERS[types[1]]))
 
 
-@pytest.mark.parametrize("types", itertools.product(("bool", "i32"), ("bool", "i32")))
+@pytest.mark.parametrize("types", list(itertools.product(("bool", "i32"), repeat=2)))
 @pytest.mark.parametrize("text", INTEGERS_ONLY)
 def test_floor_division(text, types):
     others = OTHERS | {"bool": torch.ones(64, dtype=torch.bool)}
