@@ -23,13 +23,35 @@ struct Workspace {
   std::size_t bytes = 0;
 };
 
+/// Which keys a query may see by position alone. With query position q and key position kv:
+enum class Causal : uint8_t {
+  none,         ///< all
+  upper_left,   ///< kv <= q, as PyTorch's is_causal
+  lower_right,  ///< kv <= q + (kv length - q length): the last query sees all keys, as when decoding
+};
+
 struct FlexOptions {
   Program score_mod = {};                      ///< empty: scores as they are
   Program weight_mod = {};                     ///< empty: weights as the softmax gives them
   BlockMask block_mask = {};                   ///< empty: every query attends to every key
+  Causal causal = Causal::none;                ///< besides the block mask, if there is one
   std::optional<double> scale = std::nullopt;  ///< default 1/sqrt(head_dim)
   std::optional<TensorView> lse =
-      std::nullopt;              ///< output (B, Hq, Lq) f32: natural log of the sum of exp(score)
+      std::nullopt;  ///< output (B, Hq, Lq) f32 or f64: natural log of the sum of exp(score)
+  std::optional<TensorView> max_scores = std::
+      nullopt;  ///< output (B, Hq, Lq) f32 or f64: largest score of a row after score_mod; -inf if none
+  std::optional<TensorView> sinks =
+      std::nullopt;  ///< input (Hq) floating: a score that joins the row's softmax, without a value
+  /// Jagged batch: N sequences behind each other along the length of a tensor of batch 1. (N + 1) i32 or
+  /// i64: where each begins; the last entry is the end. Mods see b = sequence and positions within
+  /// it; a block mask has batch 1 or N and the lengths of the longest sequences (or more).
+  std::optional<TensorView> cu_seqlens_q = std::nullopt;
+  std::optional<TensorView> cu_seqlens_kv = std::nullopt;  ///< both or neither
+  /// Paged cache: key and value are (pages, Hkv, page size, E); (B, pages of a sequence) i32 or i64: the
+  /// page that holds each stretch of positions. Mods and masks see logical positions.
+  std::optional<TensorView> page_table = std::nullopt;
+  /// (B) i32 or i64: keys that each batch entry really has; default all. Needs no page table.
+  std::optional<TensorView> kv_lens = std::nullopt;
   Workspace workspace = {};      ///< empty: the call allocates what workspace_bytes says
   Executor* executor = nullptr;  ///< nullptr: default_executor()
   std::string backend = {};      ///< empty: the first that can; else a name of backends()

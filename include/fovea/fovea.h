@@ -3,6 +3,7 @@
 
 /// Everything: include this one.
 #include <fovea/attention.h>
+#include <fovea/attention_backward.h>
 #include <fovea/block_mask.h>
 #include <fovea/block_mask_file.h>
 #include <fovea/config.h>

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <fovea/executor.h>
+#include "attention/backward_problem.h"
 #include "attention/problem.h"
 
 /// The interface between dispatch and the backends.
@@ -31,6 +32,15 @@ class Backend {
                                       const Executor& executor) const = 0;
   virtual void forward(const Plan& plan, const Problem& problem, const Workspace& workspace,
                        Executor& executor) const = 0;
+
+  // The same for gradients. A backend that overrides none of them has none.
+  virtual Support can_run_backward(const BackwardProblem& problem) const;
+  virtual void backward_plan_key(const BackwardProblem& problem, std::string& key) const;
+  virtual std::shared_ptr<const Plan> prepare_backward(const BackwardProblem& problem) const;
+  virtual std::size_t backward_workspace_bytes(const Plan& plan, const BackwardProblem& problem,
+                                               const Executor& executor) const;
+  virtual void backward(const Plan& plan, const BackwardProblem& problem,
+                        const Workspace& workspace, Executor& executor) const;
 };
 
 }  // namespace fovea::attention

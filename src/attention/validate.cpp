@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <string>
+#include <vector>
 
+#include <fovea/error.h>
 #include "attention/index_ranges.h"
 #include "attention/problem.h"
 #include "core/fail.h"
@@ -198,11 +200,28 @@ void check_programs(const Checker& check, const Problem& p) {
   captures("mask_mod", p.mask_mod);
 }
 
+// Options that no backend runs yet.
+void check_supported(const char* where, const FlexOptions& options) {
+  std::vector<std::string> reasons;
+  const auto refuse = [&](bool given, const char* name) {
+    if (given) reasons.push_back(std::string(name) + " is not supported yet");
+  };
+  refuse(options.causal != Causal::none, "causal");
+  refuse(options.max_scores.has_value(), "max_scores");
+  refuse(options.sinks.has_value(), "sinks");
+  refuse(options.cu_seqlens_q || options.cu_seqlens_kv, "cu_seqlens");
+  refuse(options.page_table.has_value(), "page_table");
+  refuse(options.kv_lens.has_value(), "kv_lens");
+  if (reasons.empty()) return;
+  throw Unsupported(std::string("[") + where + "] option: " + reasons.front(), reasons);
+}
+
 }  // namespace
 
 Problem validate(const char* where, const TensorView& query, const TensorView& key,
                  const TensorView& value, const TensorView& out, const FlexOptions& options) {
   const Checker check(where);
+  check_supported(where, options);
   check.tensor("query", query);
   check.tensor("key", key);
   check.tensor("value", value);
@@ -214,6 +233,8 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   p.value = value;
   p.out = out;
   p.lse = options.lse;
+  p.max_scores = options.max_scores;
+  p.sinks = options.sinks;
   p.score_mod = options.score_mod;
   p.weight_mod = options.weight_mod;
   p.block_mask = options.block_mask;
