@@ -91,7 +91,7 @@ double reference_row(const TensorView& query, const TensorView& key, const Tenso
   };
   inside("b must be a batch index", b, problem.batch);
   inside("h must be a query head", h, problem.q_heads);
-  inside("q must be a query position", q, problem.q_len);
+  inside("q must be a query position", q, problem.sequence(b).q_len);
   core::require(static_cast<int64_t>(out.size()) == problem.value_dim, kWhere,
                 "out must have one entry a value dimension", problem.value_dim, out.size());
   return attention::reference_row(problem, b, h, q, out);
