@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api.h"
+
 #include <fovea/attention.h>
 #include "attention/check_elements.h"
-#include "attention/dispatch.h"
 #include "attention/explain.h"
 #include "attention/reference.h"
 #include "attention/workspace.h"
@@ -12,7 +13,8 @@
 
 /// The public functions: validate, choose, run.
 namespace fovea {
-namespace {
+
+namespace api {
 
 // Explicit, because a static initialiser in a static library is dropped when nothing names its file.
 const attention::BackendRegistry& registry() {
@@ -28,7 +30,10 @@ Executor& executor_of(const FlexOptions& options) {
   return options.executor ? *options.executor : default_executor();
 }
 
-}  // namespace
+}  // namespace api
+
+using api::executor_of;
+using api::registry;
 
 void flex_attention(const TensorView& query, const TensorView& key, const TensorView& value,
                     const TensorView& out, const FlexOptions& options) {
