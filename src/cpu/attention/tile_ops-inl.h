@@ -188,26 +188,67 @@ inline float floor_mod(float a, float b) {
 
 // ---- softcap -----------------------------------------------------------------------------------
 
-/// tanh(a / b) * c. A divisor of the row alone is inverted once, unless its inverse is not normal.
+/// a / b for many a; by the inverse, unless that is not normal.
+struct RowDivisor {
+  Floats value, inverse;
+  bool normal;
+
+  explicit RowDivisor(float b) : value(broadcast(b)), inverse(broadcast(1.0f / b)) {
+    normal = __builtin_isnormal(1.0f / b);
+  }
+  FOVEA_INLINE Floats divide(Floats a) const { return normal ? a * inverse : a / value; }
+};
+
+/// tanh(a / b) * c
 __attribute__((noinline)) inline void softcap_div_loop(const TileJob& job) {
-  const auto exact = [](Floats a, Floats b, Floats c) { return tanh(a / b) * c; };
   if (job.args[1].step != 0) {
-    map3<Floats, Floats, Floats>(job, exact);
+    map3<Floats, Floats, Floats>(job, [](Floats a, Floats b, Floats c) { return tanh(a / b) * c; });
     return;
   }
   for (int64_t i = 0; i < job.rows; ++i) {
-    const float inverse = 1.0f / *job.args[1].at(i);
+    const RowDivisor by(*job.args[1].at(i));
     float* d = job.dest.at(i);
     const float* a = job.args[0].at(i);
     const float* c = job.args[2].at(i);
-    const bool normal = __builtin_isnormal(inverse);
-    const Floats b = broadcast(*job.args[1].at(i)), times = broadcast(inverse);
     for (int64_t j = 0; j < job.n; j += kLanes) {
-      const Floats x = load_as<Floats>(a);
-      const Floats y = load_as<Floats>(c);
-      store_as(d + j, normal ? tanh(x * times) * y : exact(x, b, y));
+      store_as(d + j, tanh(by.divide(load_as<Floats>(a))) * load_as<Floats>(c));
       a += job.args[0].step;
       c += job.args[2].step;
+    }
+  }
+}
+
+/// g / b, 0 where g is
+__attribute__((noinline)) inline void gradient_div_loop(const TileJob& job) {
+  if (job.args[1].step != 0) {
+    map2<Floats, Floats>(job, [](Floats g, Floats b) { return select(g != 0.0f, g / b, Floats{}); });
+    return;
+  }
+  for (int64_t i = 0; i < job.rows; ++i) {
+    const RowDivisor by(*job.args[1].at(i));
+    float* d = job.dest.at(i);
+    const float* a = job.args[0].at(i);
+    for (int64_t j = 0; j < job.n; j += kLanes) {
+      const Floats g = load_as<Floats>(a);
+      store_as(d + j, select(g != 0.0f, by.divide(g), Floats{}));
+      a += job.args[0].step;
+    }
+  }
+}
+
+/// tanh(a / b)
+__attribute__((noinline)) inline void tanh_div_loop(const TileJob& job) {
+  if (job.args[1].step != 0) {
+    map2<Floats, Floats>(job, [](Floats a, Floats b) { return tanh(a / b); });
+    return;
+  }
+  for (int64_t i = 0; i < job.rows; ++i) {
+    const RowDivisor by(*job.args[1].at(i));
+    float* d = job.dest.at(i);
+    const float* a = job.args[0].at(i);
+    for (int64_t j = 0; j < job.n; j += kLanes) {
+      store_as(d + j, tanh(by.divide(load_as<Floats>(a))));
+      a += job.args[0].step;
     }
   }
 }

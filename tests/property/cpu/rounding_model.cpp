@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace fovea::cpu::testing {
@@ -47,9 +48,9 @@ class Evaluation {
   Evaluation(const Program& program, const program::Inputs& inputs)
       : program_(program), graph_(program.graph()), inputs_(inputs) {}
 
-  Approximation run() {
+  std::vector<Approximation> run() {
     for (NodeId id = 0; id < graph_.size(); ++id) results_.push_back(evaluate(graph_[id]));
-    return results_[static_cast<std::size_t>(graph_.root)];
+    return std::move(results_);
   }
 
  private:
@@ -262,6 +263,11 @@ Approximation Evaluation::integral(const Node& node) const {
 }  // namespace
 
 Approximation approximate(const Program& program, const program::Inputs& inputs) {
+  return approximate_nodes(program, inputs)[static_cast<std::size_t>(program.graph().root)];
+}
+
+std::vector<Approximation> approximate_nodes(const Program& program,
+                                             const program::Inputs& inputs) {
   return Evaluation(program, inputs).run();
 }
 
