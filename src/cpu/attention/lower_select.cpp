@@ -67,6 +67,7 @@ class Selector {
       case Op::bit_xor: return {TileOp::bit_xor, term.args};
       case Op::shift_left: return {TileOp::shift_left, term.args};
       case Op::shift_right: return {TileOp::shift_right, term.args};
+      case Op::philox: return {TileOp::philox, term.args};
       case Op::where: return where(term);
       case Op::to_f32: return convert(term, TileOp::copy, TileOp::i32_to_f32, TileOp::bool_to_f32);
       case Op::to_i32: return convert(term, TileOp::f32_to_i32, TileOp::copy, TileOp::bool_to_i32);

@@ -88,6 +88,7 @@ inline void execute(TileOp op, const TileJob& job) {
     case TileOp::abs_i32: return ints1(job, [](I a) { return abs(a); });
     case TileOp::shift_left: return ints2(job, [](I a, I b) { return shift_left(a, b); });
     case TileOp::shift_right: return ints2(job, [](I a, I b) { return shift_right(a, b); });
+    case TileOp::philox: return philox_loop(job);
 
     case TileOp::bit_and: return ints2(job, [](I a, I b) { return a & b; });
     case TileOp::bit_or: return ints2(job, [](I a, I b) { return a | b; });

@@ -167,6 +167,67 @@ __attribute__((noinline)) inline void floor_mod_loop(const TileJob& job) {
   }
 }
 
+// ---- random bits -------------------------------------------------------------------------------
+// Philox2x32-10 (fold.h). Even and odd lanes go apart, as 64-bit lanes whose high words are anything: the
+// multiplication does not look at them.
+
+constexpr int kPhiloxRounds = 10;
+
+struct PhiloxKeys {
+  Wides of_round[kPhiloxRounds];
+
+  FOVEA_INLINE explicit PhiloxKeys(Wides key) {
+    for (Wides& k : of_round) {
+      k = key;
+      key += 0x9E3779B9u;
+    }
+  }
+};
+
+FOVEA_INLINE Wides philox_product(Wides left) {
+  return multiply_low_words(left, Wides{} + 0xD256D193u);
+}
+
+/// The first word after all rounds; `product` is that of the first round.
+FOVEA_INLINE Wides philox_rounds(const PhiloxKeys& keys, Wides product, Wides right) {
+  Wides left = (product >> 32) ^ keys.of_round[0] ^ right;
+#pragma GCC unroll 10
+  for (int round = 1; round < kPhiloxRounds; ++round) {
+    right = product;
+    product = philox_product(left);
+    left = (product >> 32) ^ keys.of_round[round] ^ right;
+  }
+  return left;
+}
+
+FOVEA_INLINE Ints merge_lanes(Wides even, Wides odd) {
+  return reinterpret_cast<Ints>((even & 0xffffffffu) | (odd << 32));
+}
+
+FOVEA_INLINE Ints philox(Ints key, Ints a, Ints b) {
+  const Wides k = reinterpret_cast<Wides>(key), left = reinterpret_cast<Wides>(a),
+              right = reinterpret_cast<Wides>(b);
+  return merge_lanes(philox_rounds(PhiloxKeys(k), philox_product(left), right),
+                     philox_rounds(PhiloxKeys(k >> 32), philox_product(left >> 32), right >> 32));
+}
+
+/// A key and a counter's first word that a row shares (dropout) leave nine of the ten rounds.
+__attribute__((noinline)) inline void philox_loop(const TileJob& job) {
+  if (job.args[0].step != 0 || job.args[1].step != 0) {
+    map3<Ints, Ints, Ints>(job, [](Ints k, Ints a, Ints b) { return philox(k, a, b); });
+    return;
+  }
+  for (int64_t i = 0; i < job.rows; ++i) {
+    const PhiloxKeys keys(load_as<Wides>(job.args[0].at(i)));
+    const Wides product = philox_product(load_as<Wides>(job.args[1].at(i)));
+    map_row(job.dest.at(i), job.args[2], i, job.n, [&](Ints b) {
+      const Wides right = reinterpret_cast<Wides>(b);
+      return merge_lanes(philox_rounds(keys, product, right),
+                         philox_rounds(keys, product, right >> 32));
+    });
+  }
+}
+
 // ---- lane by lane ------------------------------------------------------------------------------
 
 template <class F>

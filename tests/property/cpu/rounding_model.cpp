@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <fovea/random.h>
+
 namespace fovea::cpu::testing {
 namespace {
 
@@ -255,6 +257,11 @@ Approximation Evaluation::integral(const Node& node) const {
   if (node.op == Op::logical_and || node.op == Op::bit_and) return exact(x & y);
   if (node.op == Op::logical_or || node.op == Op::bit_or) return exact(x | y);
   if (node.op == Op::bit_xor) return exact(x ^ y);
+  if (node.op == Op::philox) {
+    const auto word = [](int64_t i) { return static_cast<uint32_t>(i); };
+    const int64_t z = operand(node, 2).integer;
+    return exact(static_cast<int32_t>(philox2x32({word(y), word(z)}, word(x))[0]));
+  }
   if (node.op == Op::shift_left) return exact(x * (int64_t{1} << y));
   if (node.op == Op::shift_right) return exact(x >> y);
   return open();
