@@ -28,7 +28,7 @@ Capture words_of(const char* name, const TensorView& tensor) {
 int64_t threshold_of(double p) {
   constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
   constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
-  return std::min(kHighest, kLowest + std::llround(p * 0x1p32));
+  return std::min(kHighest, kLowest + static_cast<int64_t>(std::llround(p * 0x1p32)));
 }
 
 }  // namespace
