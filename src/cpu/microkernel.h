@@ -43,18 +43,13 @@ struct MatrixOperands {
   int64_t then_floats;
 };
 
-/// Fetches the next panel into the second-level cache, a few lines a block, while blocks are computed:
-/// the panels of one head rarely fit there, and the hardware notices each new panel too late.
+/// Fetches the next panel into the second-level cache while blocks are computed: the panels of one head
+/// rarely fit there, and the hardware notices each new panel too late. One line a step of k: many at
+/// once would take the buffers through which the first-level cache is filled.
 struct Prefetch {
   const char* at;
   int64_t lines_per_block;
 };
-
-FOVEA_INLINE void fetch(Prefetch& prefetch) {
-  for (int64_t i = 0; i < prefetch.lines_per_block; ++i, prefetch.at += 64) {
-    __builtin_prefetch(prefetch.at, 0, 2);
-  }
-}
 
 /// `count` blocks below each other, kRows x kVectors each.
 template <int kRows, int kVectors, Update kUpdate>
@@ -64,12 +59,17 @@ __attribute__((noinline)) void multiply_blocks(int64_t count, int64_t k, const M
   const float* a_block = m.a;
   float* c = m.c;
   for (; count > 0; --count, a_block += kRows * a_row, c += kRows * c_row) {
-    fetch(prefetch);
+    const char* fetched = prefetch.at;
+    const char* const fetch_end = fetched + prefetch.lines_per_block * 64;
     Floats sum[kRows][kVectors] = {};
     const float* a = a_block;
     const float* b = m.b;
 #pragma GCC unroll 4
     for (int64_t i = k; i > 0; --i, a += a_k, b += b_k) {
+      if (fetched < fetch_end) {
+        __builtin_prefetch(fetched, 0, 2);
+        fetched += 64;
+      }
       Floats row[kVectors];
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) row[j] = load(b + j * kLanes);
@@ -80,6 +80,7 @@ __attribute__((noinline)) void multiply_blocks(int64_t count, int64_t k, const M
         for (int j = 0; j < kVectors; ++j) sum[r][j] = fma(x, row[j], sum[r][j]);
       }
     }
+    prefetch.at = fetched;
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
