@@ -80,9 +80,11 @@ void describe_mask(std::ostream& out, const BlockMask& mask) {
 template <class P>
 void describe_problem(std::ostream& out, const Problem& p, const Problem& simplified,
                       const P& cost) {
-  out << "query " << to_string(p.query.sizes) << " " << name_of(p.query.dtype) << ", key "
-      << to_string(p.key.sizes) << ", value " << to_string(p.value.sizes) << ", out "
-      << to_string(p.out.sizes) << (p.lse ? ", lse " + to_string(p.lse->sizes) : "") << "\n"
+  const auto tensor = [](const char* name, const TensorView& view) {
+    return std::string(name) + " " + to_string(view.sizes) + " " + name_of(view.dtype);
+  };
+  out << tensor("query", p.query) << tensor(", key", p.key) << tensor(", value", p.value)
+      << tensor(", out", p.out) << (p.lse ? tensor(", lse", *p.lse) : "") << "\n"
       << "scale " << p.scale << ", query heads per key head " << p.group() << "\n";
   describe(out, "score_mod", p.score_mod, simplified.score_mod);
   if (p.weight_mod) describe(out, "weight_mod", p.weight_mod, simplified.weight_mod);

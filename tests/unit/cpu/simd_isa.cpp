@@ -92,16 +92,16 @@ void call_zip_pairs(const void* lower, const void* upper, int32_t* out) {
 void call_multiply(bool add, int64_t rows, int64_t k, int64_t first_vector, int64_t vectors,
                    const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_k,
                    int64_t b_panel, float* c, int64_t c_row) {
-  const MatrixOperands m{.a = a,
-                         .a_row = a_row,
-                         .a_k = a_k,
-                         .b = b,
-                         .b_k = b_k,
-                         .b_panel = b_panel,
-                         .c = c,
-                         .c_row = c_row,
-                         .then = nullptr,
-                         .then_floats = 0};
+  const MatrixOperands<float> m{.a = a,
+                                .a_row = a_row,
+                                .a_k = a_k,
+                                .b = b,
+                                .b_k = b_k,
+                                .b_panel = b_panel,
+                                .c = c,
+                                .c_row = c_row,
+                                .then = nullptr,
+                                .then_words = 0};
   if (add) {
     multiply<Update::add>(rows, k, first_vector, vectors, m);
   } else {
