@@ -106,7 +106,7 @@ class GradientMemory {
       const Dims& sizes = mod.captures()[static_cast<std::size_t>(to.slot)].sizes;
       const Dims strides = contiguous_strides(sizes);
       count = 1;
-      for (std::size_t k = 0; k < sizes.size(); ++k) {
+      for (int k = 0; k < sizes.rank(); ++k) {
         gradient_.sizes[k] = sizes[k];
         gradient_.strides[k] = strides[k];
         count *= sizes[k];
@@ -190,16 +190,19 @@ std::vector<float> run_tile(const NamedMachine& machine, const Program& score_mo
 JointTile run_joint_tile(const NamedMachine& machine, const TileProgram& lowered,
                          const Program& mod, const Program& mask_mod, const TileShape& shape,
                          const std::vector<float>& scores, const std::vector<float>& dout,
-                         const TileOptions& options, float start) {
+                         const TileOptions& options) {
   const TileBinding binding = bind(lowered, mod, mask_mod, options.needs_64_bits);
   const Scratch scratch =
       scratch_of(machine, lowered, shape.rows + shape.extra_rows, shape.cols + shape.extra_cols);
   std::vector<GradientMemory> memories;
   for (const TileContribution& to : lowered.contributions()) {
-    memories.emplace_back(to, mod, shape, start);
+    memories.emplace_back(to, mod, shape, options.start);
   }
   std::vector<TileGradient> gradients;
-  for (GradientMemory& memory : memories) gradients.push_back(memory.gradient());
+  for (GradientMemory& memory : memories) {
+    gradients.push_back(memory.gradient());
+    if (!options.wants_gradients) gradients.back().data = nullptr;
+  }
 
   JointTile result;
   result.scores.resize(scores.size());
