@@ -7,7 +7,10 @@
 namespace fovea::attention {
 
 void check_elements(const Problem& problem, Executor& executor) {
-  if (problem.score_mod.captures().empty() && problem.mask_mod.captures().empty()) return;
+  if (problem.score_mod.captures().empty() && problem.mask_mod.captures().empty() &&
+      problem.weight_mod.captures().empty()) {
+    return;
+  }
   executor.parallel(problem.batch * problem.q_heads * problem.q_len, [&](int64_t row, int) {
     program::Inputs at;
     at.q = row % problem.q_len;
@@ -17,6 +20,7 @@ void check_elements(const Problem& problem, Executor& executor) {
     for (at.kv = 0; at.kv < problem.kv_len; ++at.kv) {
       if (!mask.allows(at)) continue;
       if (problem.score_mod) program::interpret(problem.score_mod, at);
+      if (problem.weight_mod) program::interpret(problem.weight_mod, at);
     }
   });
 }

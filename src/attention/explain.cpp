@@ -9,6 +9,7 @@
 #include "analysis/dependence.h"
 #include "analysis/joint_classes.h"
 #include "attention/advice.h"
+#include "attention/causal.h"
 #include "program/graph.h"
 #include "program/print_joint.h"
 #include "program/simplify.h"
@@ -89,6 +90,10 @@ void describe_problem(std::ostream& out, const Problem& p, const Problem& simpli
   describe(out, "score_mod", p.score_mod, simplified.score_mod);
   if (p.weight_mod) describe(out, "weight_mod", p.weight_mod, simplified.weight_mod);
   describe(out, "mask_mod", p.mask_mod, simplified.mask_mod);
+  if (p.causal != Causal::none) {
+    out << "causal: " << name_of(p.causal) << ", "
+        << (p.block_mask ? "a part of the block mask\n" : "hides nothing\n");
+  }
   describe_mask(out, p.block_mask);
   if (const std::string advice = advise(p.block_mask); !advice.empty()) {
     out << "advice: " << advice << "\n";

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <fovea/error.h>
+#include "analysis/homogeneous.h"
+#include "attention/causal.h"
 #include "attention/checker.h"
 #include "attention/index_ranges.h"
 #include "attention/problem.h"
@@ -19,6 +22,8 @@ void check_devices(const Checker& check, const Problem& p) {
   same("value", p.value);
   same("out", p.out);
   if (p.lse) same("lse", *p.lse);
+  if (p.max_scores) same("max_scores", *p.max_scores);
+  if (p.sinks) same("sinks", *p.sinks);
 }
 
 // f64 is summed in f64, all else in f32: only what is summed alike can be mixed.
@@ -74,15 +79,30 @@ void check_outputs(const Checker& check, const Problem& p) {
     check.fail("out must have the shape of the result", to_string(out), to_string(p.out.sizes));
   }
   check.no_overlap("out", p.out);
-  if (!p.lse) return;
-  const Dims lse{p.batch, p.q_heads, p.q_len};
-  if (p.lse->sizes != lse) {
-    check.fail("lse must have the shape (batch, query heads, query length)", to_string(lse),
-               to_string(p.lse->sizes));
+  const auto of_rows = [&](const char* name, const std::optional<TensorView>& view) {
+    if (!view) return;
+    const Dims rows{p.batch, p.q_heads, p.q_len};
+    if (view->sizes != rows) {
+      check.fail(std::string(name) + " must have the shape (batch, query heads, query length)",
+                 to_string(rows), to_string(view->sizes));
+    }
+    check.wide(name, *view);
+    check.memory(name, *view);
+    check.no_overlap(name, *view);
+  };
+  of_rows("lse", p.lse);
+  of_rows("max_scores", p.max_scores);
+}
+
+void check_sinks(const Checker& check, const Problem& p) {
+  if (!p.sinks) return;
+  const Dims heads{p.q_heads};
+  if (p.sinks->sizes != heads) {
+    check.fail("sinks must have the shape (query heads)", to_string(heads),
+               to_string(p.sinks->sizes));
   }
-  check.wide("lse", *p.lse);
-  check.memory("lse", *p.lse);
-  check.no_overlap("lse", *p.lse);
+  check.floating("sinks", *p.sinks);
+  check.memory("sinks", *p.sinks);
 }
 
 void check_block_mask(const Checker& check, const Problem& p) {
@@ -134,9 +154,6 @@ void check_supported(const char* where, const FlexOptions& options) {
   const auto refuse = [&](bool given, const char* name) {
     if (given) reasons.push_back(std::string(name) + " is not supported yet");
   };
-  refuse(options.causal != Causal::none, "causal");
-  refuse(options.max_scores.has_value(), "max_scores");
-  refuse(options.sinks.has_value(), "sinks");
   refuse(options.cu_seqlens_q || options.cu_seqlens_kv, "cu_seqlens");
   refuse(options.page_table.has_value(), "page_table");
   refuse(options.kv_lens.has_value(), "kv_lens");
@@ -171,10 +188,13 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   check_dtypes(check, p);
   check_shapes(check, p);
   check_outputs(check, p);
+  check_sinks(check, p);
   p.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(p.head_dim)));
   if (!std::isfinite(p.scale)) check.fail("scale must be finite", "a finite number", p.scale);
   if (p.block_mask) check_block_mask(check, p);
+  apply_causal(p, options.causal);
   check_programs(check, p);
+  p.needs_normalized_weights = p.weight_mod && !analysis::is_homogeneous(p.weight_mod);
   check_index_ranges(p);
   return p;
 }

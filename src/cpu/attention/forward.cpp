@@ -2,8 +2,11 @@
 #include "cpu/attention/forward.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <span>
 
+#include "attention/element_access.h"
 #include "cpu/attention/forward_layout.h"
 
 namespace fovea::cpu {
@@ -13,13 +16,14 @@ using attention::Problem;
 
 class Forward {
  public:
-  Forward(const AttentionKernels& kernels, const TileProgram& program, const TileBinding& binding,
-          const Problem& problem, const Workspace& workspace, Executor& executor)
+  Forward(const AttentionKernels& kernels, const ForwardPrograms& programs,
+          const ForwardBindings& bindings, const Problem& problem, const Workspace& workspace,
+          Executor& executor)
       : kernels_(kernels),
         problem_(problem),
         executor_(executor),
-        layout_(kernels, program, problem, executor.num_threads()),
-        call_(forward_call(kernels, program, &binding, problem, layout_.tile_rows)),
+        layout_(kernels, programs, problem, executor.num_threads()),
+        call_(forward_call(kernels, programs, &bindings, problem, layout_.tile_rows)),
         heads_(static_cast<char*>(workspace.data)),
         order_(reinterpret_cast<int64_t*>(heads_ + layout_.heads_bytes)),
         scratch_(heads_ + layout_.heads_bytes + layout_.order_bytes) {}
@@ -106,6 +110,11 @@ class Forward {
     tile.rows = std::min(layout_.tile_rows, end - tile.q0);
     if (tile.rows <= 0) return;
     tile.head = packed(at.head, memory);
+    if (problem_.sinks) {
+      const double sink =
+          attention::load_element(*problem_.sinks, tile.h * problem_.sinks->stride(0));
+      tile.sink = static_cast<float>(sink * std::numbers::log2e);
+    }
     if (problem_.block_mask) {
       const auto full = problem_.block_mask.full(tile.b, tile.h, block);
       const auto partial = problem_.block_mask.partial(tile.b, tile.h, block);
@@ -194,15 +203,16 @@ class Forward {
 
 }  // namespace
 
-std::size_t forward_workspace_bytes(const AttentionKernels& kernels, const TileProgram& program,
-                                    const Problem& problem, int threads) {
-  return ForwardLayout(kernels, program, problem, threads).total_bytes;
+std::size_t forward_workspace_bytes(const AttentionKernels& kernels,
+                                    const ForwardPrograms& programs, const Problem& problem,
+                                    int threads) {
+  return ForwardLayout(kernels, programs, problem, threads).total_bytes;
 }
 
-void run_forward(const AttentionKernels& kernels, const TileProgram& program,
-                 const TileBinding& binding, const Problem& problem, const Workspace& workspace,
-                 Executor& executor) {
-  Forward(kernels, program, binding, problem, workspace, executor).run();
+void run_forward(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                 const ForwardBindings& bindings, const Problem& problem,
+                 const Workspace& workspace, Executor& executor) {
+  Forward(kernels, programs, bindings, problem, workspace, executor).run();
 }
 
 }  // namespace fovea::cpu

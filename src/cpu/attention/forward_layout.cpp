@@ -2,6 +2,7 @@
 #include "cpu/attention/forward_layout.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "cpu/attention/forward.h"
 
@@ -70,6 +71,11 @@ void choose_waves(ForwardLayout& layout, const Problem& problem, int threads) {
   layout.heads_bytes = layout.head_bytes * static_cast<std::size_t>(layout.wave_heads);
 }
 
+RowOutput row_output(const std::optional<TensorView>& view) {
+  if (!view) return {};
+  return {static_cast<float*>(view->data), view->stride(0), view->stride(1), view->stride(2)};
+}
+
 }  // namespace
 
 bool multiplies_pairs(const AttentionKernels& kernels, const Problem& problem) {
@@ -84,7 +90,7 @@ int64_t max_tile_rows_of(const Problem& problem) {
   return problem.head_dim + problem.value_dim <= 512 ? 128 : 64;
 }
 
-ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const TileProgram& program,
+ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const ForwardPrograms& programs,
                              const Problem& problem, int threads) {
   choose_tiles(*this, problem, threads);
   pairs = multiplies_pairs(kernels, problem);
@@ -96,12 +102,13 @@ ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const TileProgram&
     order_bytes = align(static_cast<std::size_t>(entries) * sizeof(int64_t));
   }
   scratch_bytes =
-      kernels.forward_scratch(forward_call(kernels, program, nullptr, problem, tile_rows));
+      kernels.forward_scratch(forward_call(kernels, programs, nullptr, problem, tile_rows));
   total_bytes = heads_bytes + order_bytes + scratch_bytes * static_cast<std::size_t>(threads);
 }
 
-ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& program,
-                         const TileBinding* binding, const Problem& problem, int64_t tile_rows) {
+ForwardCall forward_call(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                         const ForwardBindings* bindings, const Problem& problem,
+                         int64_t tile_rows) {
   ForwardCall call;
   call.query = {problem.query.data,      problem.query.dtype,     problem.query.stride(0),
                 problem.query.stride(1), problem.query.stride(2), problem.query.stride(3)};
@@ -112,12 +119,8 @@ ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& pro
   call.out_head = problem.out.stride(1);
   call.out_row = problem.out.stride(2);
   call.out_column = problem.out.stride(3);
-  if (problem.lse) {
-    call.lse = static_cast<float*>(problem.lse->data);
-    call.lse_batch = problem.lse->stride(0);
-    call.lse_head = problem.lse->stride(1);
-    call.lse_row = problem.lse->stride(2);
-  }
+  call.lse = row_output(problem.lse);
+  call.max_scores = row_output(problem.max_scores);
   call.kv_len = problem.kv_len;
   call.head_dim = problem.head_dim;
   call.value_dim = problem.value_dim;
@@ -128,9 +131,14 @@ ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& pro
     call.has_mask = true;
     call.mask_block = problem.block_mask.block_size().kv;
   }
-  if (!program.empty()) {
-    call.program = &program;
-    call.binding = binding;
+  if (!programs.scores.empty()) {
+    call.program = &programs.scores;
+    call.binding = bindings ? &bindings->scores : nullptr;
+  }
+  if (!programs.weights.empty()) {
+    call.weight_program = &programs.weights;
+    call.weight_binding = bindings ? &bindings->weights : nullptr;
+    call.two_passes = programs.two_passes;
   }
   call.has_score_mod = static_cast<bool>(problem.score_mod);
   return call;

@@ -5,15 +5,15 @@
 #include <cstdint>
 
 #include "attention/problem.h"
+#include "cpu/attention/forward_programs.h"
 #include "cpu/attention/kernels.h"
-#include "cpu/attention/tile_program.h"
 
 /// How a forward call is cut into tasks, and the map of its workspace. Everything here may depend on the
 /// number of threads, because no result depends on it.
 namespace fovea::cpu {
 
 struct ForwardLayout {
-  ForwardLayout(const AttentionKernels& kernels, const TileProgram& program,
+  ForwardLayout(const AttentionKernels& kernels, const ForwardPrograms& programs,
                 const attention::Problem& problem, int threads);
 
   // Query tiles of a head: each block row of the mask (or the whole, without one) in equal parts.
@@ -40,8 +40,8 @@ struct ForwardLayout {
 };
 
 /// The call as kernels see it.
-ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& program,
-                         const TileBinding* binding, const attention::Problem& problem,
+ForwardCall forward_call(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                         const ForwardBindings* bindings, const attention::Problem& problem,
                          int64_t tile_rows);
 
 }  // namespace fovea::cpu

@@ -22,6 +22,12 @@ struct Tensor4 {
   int64_t batch = 0, head = 0, row = 0, column = 0;
 };
 
+/// An output of one number a row, (B, Hq, Lq), or none.
+struct RowOutput {
+  float* data = nullptr;
+  int64_t batch = 0, head = 0, row = 0;
+};
+
 /// What every tile of one forward call shares.
 struct ForwardCall {
   Tensor4 query;
@@ -29,8 +35,7 @@ struct ForwardCall {
   void* out = nullptr;
   DType out_dtype = DType::f32;
   int64_t out_batch = 0, out_head = 0, out_row = 0, out_column = 0;
-  float* lse = nullptr;  // or nullptr
-  int64_t lse_batch = 0, lse_head = 0, lse_row = 0;
+  RowOutput lse, max_scores;
   int64_t kv_len = 0, head_dim = 0, value_dim = 0;
   float scale = 1;
   int64_t max_rows = 0;  // of a tile
@@ -40,6 +45,9 @@ struct ForwardCall {
   const TileProgram* program = nullptr;  // or nullptr: nothing to run, and no mask
   const TileBinding* binding = nullptr;
   bool has_score_mod = false;
+  const TileProgram* weight_program = nullptr;  // or nullptr: weights as the softmax gives them
+  const TileBinding* weight_binding = nullptr;
+  bool two_passes = false;  // weight_program must see weights that add up to 1
 };
 
 /// Keys and values of one (batch, kv head) as the kernels read them: words of f32, or pairs of bf16.
@@ -55,6 +63,7 @@ inline constexpr int64_t kFiniteChunk = 64;
 /// Rows [q0, q0 + rows) of one query head.
 struct ForwardTile {
   int64_t b = 0, h = 0, q0 = 0, rows = 0;
+  float sink = -__builtin_inff();  // a score, in base 2, that joins every row's softmax
   PackedHead head;
   const BlockRun* full = nullptr;  // with a mask: the blocks to walk
   const BlockRun* partial = nullptr;

@@ -29,11 +29,14 @@ TEST(CpuBackendError, OtherDtypes) {
                      "the cpu backend computes in f32 only: value is bf16"}));
 }
 
-TEST(CpuBackendError, WeightMod) {
+TEST(CpuBackendError, RowOutputsOfOtherDtypes) {
   attention::Problem p = problem();
-  p.weight_mod = weight_mod([](auto w, auto, auto, auto, auto) { return w * 2; });
+  double number = 0;
+  p.lse = view(&number, {1, 1, 1});
+  p.max_scores = view(&number, {1, 1, 1});
   EXPECT_EQ(make_cpu_backend()->can_run(p).reasons,
-            (Reasons{"the cpu backend has no weight_mod: only reference_attention applies one"}));
+            (Reasons{"the cpu backend computes in f32 only: lse is f64",
+                     "the cpu backend computes in f32 only: max_scores is f64"}));
 }
 
 TEST(CpuBackendError, OtherDevices) {
@@ -50,6 +53,14 @@ TEST(CpuBackendError, OtherDevices) {
   const Capture table(tensor);
   p.score_mod = score_mod([&](auto s, auto, auto, auto, auto) { return s * table[0]; });
   EXPECT_EQ(backend->can_run(p).reasons, (Reasons{"the cpu backend reads the CPU's memory only: "
+                                                  "captured tensor t0 lies on another device"}));
+
+  p = problem();
+  p.weight_mod = weight_mod([&](auto w, auto, auto, auto, auto) { return w * table[0]; });
+  p.sinks = tensor;
+  EXPECT_EQ(backend->can_run(p).reasons, (Reasons{"the cpu backend reads the CPU's memory only: "
+                                                  "sinks lies on another device",
+                                                  "the cpu backend reads the CPU's memory only: "
                                                   "captured tensor t0 lies on another device"}));
 }
 
