@@ -21,8 +21,8 @@ class ForwardSequences : public ::testing::TestWithParam<NamedKernels> {};
 INSTANTIATE_TEST_SUITE_P(Isa, ForwardSequences, ::testing::ValuesIn(all_kernels()),
                          name_of_kernels);
 
-const Lengths kLengths{{7, 0, 129, 1, 127, 300, 5, 0}, {127, 9, 129, 7, 1, 270, 0, 0}};
-const Shape kDims{.head_dim = 20, .value_dim = 33, .q_heads = 4, .kv_heads = 2};
+const Lengths kLengths{{7, 0, 129, 1, 127, 5, 0}, {129, 9, 127, 7, 1, 0, 0}};
+const Shape kDims{.head_dim = 10, .value_dim = 33, .q_heads = 4, .kv_heads = 2};
 
 const Variant kScores[] = {
     {.name = "plain"},
@@ -86,7 +86,7 @@ TEST_P(ForwardSequences, MasksOfTheLongestAreCut) {
 
 // A few long heads that all threads share, many short ones in portions.
 TEST_P(ForwardSequences, SameBitsForAnyNumberOfThreads) {
-  Lengths lengths{{700, 1, 450}, {650, 400, 900}};
+  Lengths lengths{{410, 1, 300}, {350, 200, 420}};
   for (int64_t i = 0; i < 40; ++i) {
     lengths.q.push_back(i * 7 % 60);
     lengths.kv.push_back(i * 11 % 90);
@@ -99,7 +99,7 @@ TEST_P(ForwardSequences, SameBitsForAnyNumberOfThreads) {
       EXPECT_TRUE(run_kernels(GetParam(), jagged.inputs, threads) == one)
           << variants[1].name << ", " << threads << " threads";
     }
-    for (const int64_t b : {0, 2, 3, 20}) {
+    for (const int64_t b : {1, 3, 20}) {
       EXPECT_TRUE(is_near(jagged.rows_of(one, b), run_reference(jagged.alone(b)))) << b;
     }
   }
