@@ -160,19 +160,22 @@ class Sequences {
     }
   }
 
+  Numbers pages_of(const TensorView& table) const {
+    const int64_t width = table.rank() == 2 ? std::max<int64_t>(0, table.size(1)) : 0;
+    return {p_.where, "page_table", table, {p_.batch, width}, "(batch, pages of a sequence)"};
+  }
+
   void set_capacity(const TensorView& table) {
+    pages_of(table);
     p_.page_table = table;
     p_.page_size = p_.kv_len;
-    if (table.rank() != 2) return;  // refused when it is read
-    const int64_t capacity = saturating_product(std::max<int64_t>(0, table.size(1)), p_.page_size);
+    const int64_t capacity = saturating_product(table.size(1), p_.page_size);
     for (Sequence& s : p_.sequences) s.kv_len = capacity;
   }
 
   // Of each sequence the pages that hold its keys; the rest may be anything.
   void read_pages(const TensorView& table) {
-    const int64_t width = table.rank() == 2 ? std::max<int64_t>(0, table.size(1)) : 0;
-    const Numbers pages(p_.where, "page_table", table, {p_.batch, width},
-                        "(batch, pages of a sequence)");
+    const Numbers pages = pages_of(table);
     const int64_t count = p_.key.size(0);
     for (int64_t b = 0; b < p_.batch; ++b) {
       const int64_t length = p_.sequences[static_cast<std::size_t>(b)].kv_len;
