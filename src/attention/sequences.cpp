@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string>
 
-#include "core/fail.h"
+#include "attention/checker.h"
 
 namespace fovea::attention {
 namespace {
@@ -14,7 +14,8 @@ class Numbers {
  public:
   Numbers(const char* where, const char* name, const TensorView& view, const Dims& sizes,
           const char* shape)
-      : where_(where), name_(name), view_(view) {
+      : check_(where), name_(name), view_(view) {
+    check_.memory(name, view);
     if (view.dtype != DType::i32 && view.dtype != DType::i64) {
       fail(" must be i32 or i64", "i32 or i64", fovea::name_of(view.dtype));
     }
@@ -22,7 +23,6 @@ class Numbers {
     if (view.sizes != sizes) {
       fail(std::string(" must have the shape ") + shape, to_string(sizes), to_string(view.sizes));
     }
-    if (view.data == nullptr && view.numel() > 0) fail(" must have memory", "a pointer", "null");
   }
 
   int64_t at(int64_t i) const { return element(i * view_.stride(0)); }
@@ -32,7 +32,7 @@ class Numbers {
 
   template <class Expected, class Got>
   [[noreturn]] void fail(const std::string& rule, const Expected& expected, const Got& got) const {
-    core::fail_argument(where_, name_ + rule, core::text(expected), core::text(got));
+    check_.fail(std::string(name_) + rule, expected, got);
   }
 
  private:
@@ -41,8 +41,8 @@ class Numbers {
     return static_cast<const int32_t*>(view_.data)[at];
   }
 
-  const char* where_;
-  std::string name_;
+  const Checker check_;
+  const char* name_;
   const TensorView& view_;
 };
 
@@ -62,7 +62,8 @@ void broadcast_batch(TensorView& view, int64_t batch) {
 
 class Sequences {
  public:
-  Sequences(Problem& problem, const FlexOptions& options) : p_(problem), options_(options) {}
+  Sequences(Problem& problem, const FlexOptions& options)
+      : p_(problem), options_(options), check_(problem.where) {}
 
   void run() {
     check_combination();
@@ -82,25 +83,18 @@ class Sequences {
   }
 
  private:
-  void require(bool ok, const char* rule, const std::string& expected,
-               const std::string& got) const {
-    core::require(ok, p_.where, rule, expected, got);
-  }
-
   // Pages have no ends behind each other, so their lengths are kv_lens.
   void check_combination() const {
     const bool q = options_.cu_seqlens_q.has_value(), kv = options_.cu_seqlens_kv.has_value();
     if (options_.page_table) {
-      require(!kv, "cu_seqlens_kv must not be given with page_table", "kv_lens", "cu_seqlens_kv");
-    } else {
-      require(q == kv, "cu_seqlens_q and cu_seqlens_kv must be given together",
-              "both, none, or cu_seqlens_q and page_table",
-              q ? "cu_seqlens_q alone" : "cu_seqlens_kv alone");
+      if (kv) {
+        check_.fail("cu_seqlens_kv must not be given with page_table", "kv_lens", "cu_seqlens_kv");
+      }
+    } else if (q != kv) {
+      check_.fail("cu_seqlens_q and cu_seqlens_kv must be given together",
+                  "both, none, or cu_seqlens_q and page_table",
+                  q ? "cu_seqlens_q alone" : "cu_seqlens_kv alone");
     }
-  }
-
-  void require_one_batch(const char* rule, const TensorView& view) const {
-    core::require(view.size(0) == 1, p_.where, rule, 1, view.size(0));
   }
 
   // Entries but one. What is no vector has none: the shape is refused later.
@@ -126,7 +120,7 @@ class Sequences {
   }
 
   void read_queries(const TensorView& ends) {
-    require_one_batch("query batch must be 1 with cu_seqlens_q", p_.query);
+    check_.equal("query batch must be 1 with cu_seqlens_q", 1, p_.query.size(0));
     read_ends("cu_seqlens_q", ends, p_.q_len, [](Sequence& s, int64_t first, int64_t length) {
       s.q_first = first;
       s.q_len = length;
@@ -138,7 +132,7 @@ class Sequences {
   }
 
   void read_keys(const TensorView& ends) {
-    require_one_batch("key batch must be 1 with cu_seqlens_kv", p_.key);
+    check_.equal("key batch must be 1 with cu_seqlens_kv", 1, p_.key.size(0));
     read_ends("cu_seqlens_kv", ends, p_.kv_len, [](Sequence& s, int64_t first, int64_t length) {
       s.kv_first = first;
       s.kv_len = length;
@@ -191,6 +185,7 @@ class Sequences {
 
   Problem& p_;
   const FlexOptions& options_;
+  const Checker check_;
 };
 
 }  // namespace
