@@ -33,7 +33,9 @@ struct Problem {
   /// By batch entry; empty: each is the whole of q_len and kv_len. If not, q_len and kv_len are the longest,
   /// and batch is their number although a jagged tensor's own batch is 1 (its batch stride here is 0).
   std::vector<Sequence> sequences;
-  std::optional<TensorView> page_table;  // then the key's and value's batch is the page
+  /// If given, the key's and value's batch is the page, their length the page's. (batch, pages of a sequence),
+  /// checked as far as sequences reach: what stands beyond may be anything.
+  std::optional<TensorView> page_table;
   int64_t page_size = 0;
   const char* where = "flex_attention";  // the public function, for messages
   Sequence sequence(int64_t b) const {

@@ -109,7 +109,7 @@ class ForwardKernel {
   template <class Element>
   const Element* first_query(const Element* data) const {
     const Tensor4& q = call_.query;
-    return data + tile_.b * q.batch + tile_.h * q.head + tile_.q0 * q.row;
+    return data + tile_.b * q.batch + tile_.h * q.head + (tile_.q_first + tile_.q0) * q.row;
   }
 
   template <class Element>
@@ -154,7 +154,7 @@ class ForwardKernel {
 
   void walk_keys() {
     if (!call_.has_mask) {
-      walk(0, call_.kv_len, false);
+      walk(0, tile_.kv_len, false);
     } else {
       walk_runs(tile_.full, tile_.full_runs, false);
       walk_runs(tile_.partial, tile_.partial_runs, true);
@@ -164,7 +164,7 @@ class ForwardKernel {
   void walk_runs(const BlockRun* runs, int64_t count, bool masked) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t end = runs[i].end * call_.mask_block;
-      walk(runs[i].begin * call_.mask_block, end < call_.kv_len ? end : call_.kv_len, masked);
+      walk(runs[i].begin * call_.mask_block, end < tile_.kv_len ? end : tile_.kv_len, masked);
     }
   }
 
@@ -245,7 +245,7 @@ class ForwardKernel {
         .c = scratch_.values,
         .c_row = scratch_.value_row,
         .then = static_cast<const Word*>(head.keys) + (kv + keys) / kBlockColumns * panel_words,
-        .then_words = kv + keys < call_.kv_len ? panel_words : 0};
+        .then_words = kv + keys < tile_.kv_len ? panel_words : 0};
     const int64_t vectors = vectors_of(call_.value_dim);
     if (started_) {
       multiply<Update::add>(tile_.rows, words, 0, vectors, m);
@@ -294,7 +294,7 @@ class ForwardKernel {
   }
 
   void finish_row(int64_t r) {
-    const int64_t row = tile_.q0 + r;
+    const int64_t row = tile_.q_first + tile_.q0 + r;
     const float sum = hsum(load(scratch_.sum + r * kLanes));
     const bool empty = sum == 0.0f || !started_;  // nothing allowed: out 0
     const float factor = call_.two_passes ? 1.0f : 1.0f / sum;
