@@ -88,7 +88,7 @@ inline void pack_keys_of(const PackJob& job, const Element* data) {
         copy_key_columns(data + first, job.column, keys, job.width, panel + inside);
         continue;
       }
-      const Element* rows[kLanes];
+      const Element* rows[kLanes] = {};
       rows_of_keys(data, job.row, job.pages, first, keys, rows);
       if (job.column == 1) {
         pack_key_rows<Words>(rows, keys, job.width, panel + inside);
