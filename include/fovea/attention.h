@@ -66,7 +66,7 @@ struct FlexOptions {
 ///
 ///   query (B, Hq, Lq, E), key (B, Hkv, Lk, E), value (B, Hkv, Lk, Ev), out (B, Hq, Lq, Ev); any
 ///   strides. f32, bf16 and f16 in any mix, and sums in f32; out may be of any of them too, and is
-///   rounded to nearest even. Hq must be a multiple of Hkv: query head h reads key head
+///   rounded to nearest even. Or all in f64, for gradient checks: everything in f64, not tuned. Hq must be a multiple of Hkv: query head h reads key head
 ///   h / (Hq / Hkv). Key and value may have batch 1, shared by all. Any length including 0, any
 ///   head_dim >= 1. A row that may attend to nothing gives out 0 and lse -inf. NaN behind a mask
 ///   never reaches the output.

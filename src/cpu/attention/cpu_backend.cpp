@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/config.h"
+#include "cpu/attention/float64_backend.h"
 #include "cpu/attention/forward.h"
 #include "cpu/attention/forward_programs.h"
 #include "cpu/attention/kernels.h"
@@ -133,7 +134,7 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::shared_ptr<const Backend> make_cpu_backend(std::optional<Isa> isa) {
-  return std::make_shared<CpuBackend>(isa);
+  return with_float64(std::make_shared<CpuBackend>(isa));
 }
 
 }  // namespace fovea::cpu
