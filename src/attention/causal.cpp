@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attention/causal.h"
 
+#include <algorithm>
+#include <bit>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <vector>
 
-#include <fovea/error.h>
+#include "attention/causal_sequences.h"
 #include "core/fail.h"
 
 namespace fovea::attention {
@@ -14,6 +18,8 @@ namespace {
 /// What a mask of the option depends on. Queries see keys kv <= q + offset.
 struct Key {
   int64_t q_len = 0, kv_len = 0, offset = 0;
+  std::vector<int64_t> offsets = {};       // if sequences differ in it: of each
+  std::vector<int64_t> lengths = {};       // then also their query lengths
   const BlockMask::Data* other = nullptr;  // the mask that it is intersected with
   friend bool operator==(const Key&, const Key&) = default;
 };
@@ -66,11 +72,48 @@ Program causal_mod(int64_t offset) {
   });
 }
 
-BlockMask make_mask(const Key& key, const BlockMask& other) {
+BlockMask make_mask(const Key& key, const Problem& p) {
+  const BlockMask& other = p.block_mask;
   BlockMaskOptions options{.q_len = key.q_len, .kv_len = key.kv_len};
   if (other) options.block_size = other.block_size();
-  const BlockMask causal = create_block_mask(causal_mod(key.offset), options);
+  const BlockMask causal = key.offsets.empty()
+                               ? create_block_mask(causal_mod(key.offset), options)
+                               : causal_of_sequences(p, key.q_len, key.kv_len, options.block_size);
   return other ? and_masks(causal, other) : causal;
+}
+
+Key key_of(const Problem& p, Causal causal) {
+  Key key{.q_len = p.q_len, .kv_len = p.kv_len};
+  if (causal == Causal::lower_right) {
+    key.offset = p.kv_len - p.q_len;
+    std::vector<int64_t> offsets = causal_offsets(p);
+    const bool equal = std::ranges::adjacent_find(offsets, std::not_equal_to<>()) == offsets.end();
+    if (equal && !offsets.empty()) {
+      key.offset = offsets.front();
+    } else if (!equal) {
+      key.offsets = std::move(offsets);
+      for (const Sequence& s : p.sequences) key.lengths.push_back(s.q_len);
+    }
+  }
+  if (p.block_mask) {  // sequences may be shorter than their mask
+    key.q_len = p.block_mask.q_len();
+    key.kv_len = p.block_mask.kv_len();
+    key.other = p.block_mask.shared_data().get();
+  } else if (!p.sequences.empty() && key.offsets.empty()) {
+    // Lengths change from call to call: one mask serves many of them.
+    const auto above = [](int64_t n) {
+      return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
+    };
+    key.q_len = above(key.q_len);
+    key.kv_len = above(key.kv_len);
+  }
+  return key;
+}
+
+// Whether the first query sees all keys.
+bool hides_nothing(const Problem& p, const Key& key) {
+  if (p.kv_len == 0) return true;
+  return key.offsets.empty() ? key.offset >= p.kv_len - 1 : p.q_len <= 1;
 }
 
 }  // namespace
@@ -89,26 +132,15 @@ std::size_t kept_causal_masks() { return kept_masks().size(); }
 void apply_causal(Problem& p, Causal causal) {
   p.causal = causal;
   if (causal == Causal::none) return;
-  const bool from_the_end = causal == Causal::lower_right;
-  if (from_the_end && !p.sequences.empty()) {
-    throw Unsupported(std::string("[") + p.where +
-                          "] option: causal lower_right of sequences is not supported yet",
-                      {"causal lower_right of sequences is not supported yet"});
-  }
   if (p.block_mask && p.block_mask.lists_decide()) {
     core::fail_argument(p.where, "causal cannot join a block mask whose lists decide",
                         "a mask of create_block_mask", "one of BlockMask::from_kv_blocks or index");
   }
-  Key key{.q_len = p.q_len, .kv_len = p.kv_len, .offset = from_the_end ? p.kv_len - p.q_len : 0};
-  if (p.block_mask) {  // sequences may be shorter than their mask
-    key.q_len = p.block_mask.q_len();
-    key.kv_len = p.block_mask.kv_len();
-    key.other = p.block_mask.shared_data().get();
-  }
-  if (key.offset >= p.kv_len - 1) return;  // the first query sees all keys
+  const Key key = key_of(p, causal);
+  if (hides_nothing(p, key)) return;
   BlockMask mask = kept_masks().find(key);
   if (!mask) {
-    mask = make_mask(key, p.block_mask);
+    mask = make_mask(key, p);
     kept_masks().insert(key, p.block_mask, mask);
   }
   p.block_mask = mask;

@@ -68,7 +68,7 @@ struct BlockMask::Data {
   mask::Listing listing = mask::Listing::exact;
   BlockCounts counts;
   BlockMaskStats stats;
-  std::vector<std::shared_ptr<const void>> owned;  // captured tensors that came from a file
+  std::vector<std::shared_ptr<const void>> owned;  // captured tensors that belong to the mask
   std::shared_ptr<mask::ShiftedMod> shifted = std::make_shared<mask::ShiftedMod>();
 
   const mask::RunLists& full(const mask::Plane& plane) const {

@@ -54,6 +54,7 @@ const Variant kVariants[] = {
              return (q / 20 + kv / 30 + b + b0 + h) % 3 != 0;
            });
          }},
+    {.name = "from the end", .causal = Causal::lower_right},
 };
 
 class SequencesProperty : public ::testing::TestWithParam<NamedKernels> {};
@@ -128,7 +129,7 @@ TEST_P(SequencesProperty, EachSequenceAsIfItWereAlone) {
     dims.head_dim = draw.between(1, 40);
     dims.value_dim = draw.between(1, 50);
     Jagged jagged(random_lengths(draw), dims, seed);
-    const Variant& variant = kVariants[draw.between(0, 3)];
+    const Variant& variant = kVariants[draw.between(0, 4)];
     jagged.use(variant, {draw.between(1, 140), draw.between(1, 140)});
     const std::string where = "FOVEA_TEST_SEED=" + std::to_string(seed) + ", " + variant.name +
                               ", " + to_string(jagged.inputs.shape);

@@ -53,6 +53,12 @@ const Variant kMasks[] = {
     {.name = "full to the end",
      .mask_mod =
          [](int64_t) { return mask_mod([](auto, auto, auto q, auto) { return q % 50 != 3; }); }},
+    {.name = "from the end", .causal = Causal::lower_right},
+    {.name = "window from the end",
+     .mask_mod =
+         [](int64_t) { return mask_mod([](auto, auto, auto q, auto kv) { return q - kv < 30; }); },
+     .causal = Causal::lower_right},
+    {.name = "from the beginning", .causal = Causal::upper_left},
 };
 
 // Without a mask a row is summed in the same pieces, whoever else is in the batch.

@@ -95,7 +95,7 @@ TEST_P(Forward, EveryWayToShareTheWork) {
     out.data = const_cast<float*>(inputs.query_data.data());
     const auto problem =
         attention::validate("test", inputs.query, inputs.key, inputs.value, out, {});
-    const ForwardLayout layout(*GetParam().kernels, TileProgram(), problem, c.threads);
+    const ForwardLayout layout(*GetParam().kernels, ForwardPrograms(), problem, c.threads);
     EXPECT_EQ(layout.private_heads, c.private_heads) << to_string(c.shape);
     if (!c.private_heads) {
       EXPECT_EQ(layout.wave_heads < layout.kv_heads, c.several_waves);
@@ -109,7 +109,7 @@ TEST_P(Forward, LongValuesAreReadInPlace) {
   std::vector<float> data(3 * 64);
   const auto problem = attention::validate("test", inputs.query, inputs.key, inputs.value,
                                            view(data.data(), {1, 1, 3, 64}), {});
-  const ForwardLayout layout(*GetParam().kernels, TileProgram(), problem, 1);
+  const ForwardLayout layout(*GetParam().kernels, ForwardPrograms(), problem, 1);
   EXPECT_TRUE(layout.head(shape.kv_len).values_in_place);
   EXPECT_TRUE(is_right(GetParam(), inputs));
 

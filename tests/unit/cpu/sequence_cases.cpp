@@ -54,6 +54,7 @@ void Jagged::use(const Variant& variant, BlockSize blocks) {
   variant_ = variant;
   blocks_ = blocks;
   inputs.options.score_mod = variant.score_mod != nullptr ? variant.score_mod(0) : Program();
+  inputs.options.causal = variant.causal;
   inputs.options.block_mask = {};
   if (variant.mask_mod == nullptr) return;
   inputs.options.block_mask =
@@ -73,6 +74,7 @@ Inputs Jagged::alone(int64_t b) const {
   one.query = rows(inputs.query, q_ends[i], shape.q_len);
   one.key = rows(inputs.key, kv_ends[i], shape.kv_len);
   one.value = rows(inputs.value, kv_ends[i], shape.kv_len);
+  one.options.causal = variant_.causal;
   if (variant_.score_mod != nullptr) one.options.score_mod = variant_.score_mod(b);
   if (variant_.mask_mod != nullptr) {
     one.options.block_mask = create_block_mask(variant_.mask_mod(b), {.q_len = shape.q_len,
@@ -87,7 +89,8 @@ Result Jagged::rows_of(const Result& all, int64_t b) const {
   const auto i = static_cast<std::size_t>(b);
   const int64_t heads = inputs.shape.q_heads, first = q_ends[i], length = lengths_.q[i];
   return {rows(all.out, heads, first, length, inputs.value_dim()),
-          rows(all.lse, heads, first, length, 1)};
+          rows(all.lse, heads, first, length, 1),
+          {}};
 }
 
 }  // namespace fovea::cpu::testing

@@ -14,6 +14,7 @@ struct Variant {
   const char* name;
   Program (*score_mod)(int64_t b0) = nullptr;
   Program (*mask_mod)(int64_t b0) = nullptr;
+  Causal causal = Causal::none;
 };
 inline constexpr BlockSize kBlocks{32, 16};
 
