@@ -38,6 +38,7 @@ class Context:
     long: bool = False
     repeat: int | None = None
     threads: int = 1
+    only: str = ""
     executor: object = None
     torch: object = None
     rows: list = dataclasses.field(default_factory=list)
@@ -45,6 +46,10 @@ class Context:
 
     def repeats(self, normal, quick):
         return self.repeat or (quick if self.quick else normal)
+
+    def wants(self, case):
+        """Whether --case leaves it in."""
+        return self.only in str(case)
 
     def note(self, text):
         print(f"  {text}", file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ def sdpa(torch, query, key, value, causal):
 def flex_obstacle(torch):
     """Why compiled FlexAttention cannot run here, or None."""
     if torch is None:
-        return "torch is not installed"
+        return "no torch"
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         return "no C++ compiler, which torch.compile needs on the CPU"
     return None

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a bench: `run.py NAME [--json FILE] [--quick] [--long] [--repeat N] [--threads N]`.
+"""Runs a bench: `run.py NAME [OPTION ...]`; `run.py --help` lists the options.
 
 Ours and the peers are interleaved in one process and compared before they are timed; a mismatch
 makes the exit status 1. A missed goal does not: benches report.
@@ -35,6 +35,8 @@ def positive(text):
 def parse_arguments(names):
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)} or all")
+    parser.add_argument("--case", metavar="TEXT", help="only cases whose name contains it")
+    parser.add_argument("--no-peers", action="store_true", help="ours alone")
     parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
     parser.add_argument("--quick", action="store_true", help="fewer cases, fewer repeats")
     parser.add_argument("--long", action="store_true", help="slow peers too")
@@ -78,11 +80,12 @@ def main():
         long=arguments.long,
         repeat=arguments.repeat,
         threads=threads,
+        only=arguments.case or "",
         executor=fovea_capi.Executor(threads),
-        torch=peers.import_torch(threads),
+        torch=None if arguments.no_peers else peers.import_torch(threads),
     )
     print(f"fovea backends: {fovea_capi.backends().strip()}")
-    version = context.torch.__version__ if context.torch else "not installed, peers left out"
+    version = context.torch.__version__ if context.torch else "peers left out"
     print(f"torch: {version}\nload average: {load()}", flush=True)
     for name in arguments.names:
         cases[name].run(context)

@@ -217,7 +217,7 @@ def run(context):
     else:
         context.note("the first call of torch-flex compiles: it can take 20 s")
     flex = None if obstacle else peers.Flex(context.torch)
-    for case in cases(context.quick):
+    for case in filter(context.wants, cases(context.quick)):
         try:
             measure(context, flex, case)
         except fovea_capi.FoveaError as error:

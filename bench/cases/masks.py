@@ -46,12 +46,16 @@ def peer_limit(context):
     return 8192
 
 
+def case_name(name, length):
+    return f"mask {name} L{length}"
+
+
 def measure(context, name, length, limit):
     mod = MASKS[name][0](length)
     program = variants.program_of(mod, length, 1)
     mask = fovea_capi.BlockMask(program, length, length)
     kinds, info = mask.kinds(), mask.info()
-    case = f"mask {name} L{length}"
+    case = case_name(name, length)
     if name in variants.BLOCK_RULES:
         wrong = numpy.count_nonzero(kinds != variants.expected_kinds(name, length))
         if wrong:
@@ -119,10 +123,12 @@ def run(context):
     limit = peer_limit(context)
     for length in LENGTHS:
         for name in MASKS:
+            if not context.wants(case_name(name, length)):
+                continue
             try:
                 measure(context, name, length, limit)
             except fovea_capi.FoveaError as error:
-                context.fail(f"mask {name} L{length}: {error}")
+                context.fail(f"{case_name(name, length)}: {error}")
     rows = [row for row in context.rows if row.bench == NAME]
     title = f"{NAME}: create_block_mask, block 128; ratio = peer / ours, (wanted)"
     harness.print_table(title, HEADERS, [line(row) for row in rows])

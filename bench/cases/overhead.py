@@ -13,7 +13,8 @@ NAME = "overhead"
 LENGTH, HEAD_DIM, HEADS = 64, 64, 1
 SHAPE = (1, HEADS, LENGTH, HEAD_DIM)
 TOLERANCE = 1e-4
-GOALS = {"first call of a new program": 5.0, "warm call plain": 0.015}
+FIRST_CALL = "first call of a new program"
+GOALS = {FIRST_CALL: 5.0, "warm call plain": 0.015}
 
 
 def new_call(context, inputs, score_mod=None, block_mask=None):
@@ -54,7 +55,7 @@ def first_calls(context, inputs):
             ("both", done - start),
         ):
             times[name].append(span / 1e6)
-    check_reference(context, "first call of a new program", kept[-1])
+    check_reference(context, FIRST_CALL, kept[-1])
     add(context, "trace of a 30-node lambda", times["trace"])
     add(context, "first flex_attention of it", times["call"])
     return times["both"]
@@ -89,12 +90,14 @@ def warm_calls(context, inputs):
         "warm call causal": new_call(context, inputs, None, causal),
         "warm call alibi+causal": new_call(context, inputs, alibi, causal),
     }
+    calls = {case: call for case, call in calls.items() if context.wants(case)}
     for case, call in calls.items():
         call.run()
         check_reference(context, case, call)
     batch = 200
     gauges = {case: lambda call=call: call.repeat(batch) / 1e6 for case, call in calls.items()}
-    gauges |= sdpa_gauges(context, inputs, calls["warm call plain"], batch)
+    if plain := calls.get("warm call plain"):
+        gauges |= sdpa_gauges(context, inputs, plain, batch)
     samples = harness.interleave({}, context.repeats(25, 7), gauges)
     for case in calls:
         names = [name for name in samples if name.startswith("torch-sdpa")]
@@ -124,19 +127,23 @@ def sdpa_gauges(context, inputs, plain, batch):
     return {"torch-sdpa": from_python, "torch-sdpa-loop": from_loop}
 
 
+def first_call_rows(context, inputs):
+    both = first_calls(context, inputs)
+    obstacle = None if context.long else "only with --long"
+    obstacle = obstacle or peers.flex_obstacle(context.torch)
+    if obstacle:
+        context.note(f"first call of torch-flex left out: {obstacle}")
+        add(context, FIRST_CALL, both)
+    else:
+        add(context, FIRST_CALL, both, "torch-flex", [flex_first_call(context, inputs)] * len(both))
+
+
 def run(context):
     random = numpy.random.default_rng(1)
     inputs = [random.standard_normal(SHAPE, dtype=numpy.float32) for _ in range(3)]
     try:
-        both = first_calls(context, inputs)
-        case = "first call of a new program"
-        obstacle = None if context.long else "only with --long"
-        obstacle = obstacle or peers.flex_obstacle(context.torch)
-        if obstacle:
-            context.note(f"first call of torch-flex left out: {obstacle}")
-            add(context, case, both)
-        else:
-            add(context, case, both, "torch-flex", [flex_first_call(context, inputs)] * len(both))
+        if context.wants(FIRST_CALL):
+            first_call_rows(context, inputs)
         warm_calls(context, inputs)
     except fovea_capi.FoveaError as error:
         context.fail(f"{NAME}: {error}")

@@ -40,8 +40,9 @@ struct FlexOptions {
       std::nullopt;  ///< output (B, Hq, Lq) f32 or f64: natural log of the sum of exp(score)
   std::optional<TensorView> max_scores = std::
       nullopt;  ///< output (B, Hq, Lq) f32 or f64: largest score of a row after score_mod; -inf if none
-  std::optional<TensorView> sinks =
-      std::nullopt;  ///< input (Hq) floating: a score that joins the row's softmax, without a value
+  /// Input (Hq) floating: a score that joins the row's softmax, without a value. It counts in lse (a
+  /// row that attends to nothing has it alone), not in max_scores.
+  std::optional<TensorView> sinks = std::nullopt;
   /// Jagged batch: N sequences behind each other along the length of a tensor of batch 1. (N + 1) i32 or
   /// i64: where each begins; the last entry is the end. Mods see b = sequence and positions within
   /// it; a block mask has batch 1 or N and the lengths of the longest sequences (or more).
@@ -60,7 +61,8 @@ struct FlexOptions {
 /// out = softmax(mod(q k^T * scale)) v, fused: no score matrix is ever stored.
 ///
 ///   query (B, Hq, Lq, E), key (B, Hkv, Lk, E), value (B, Hkv, Lk, Ev), out (B, Hq, Lq, Ev); any
-///   strides; f32 (the CPU backend). Hq must be a multiple of Hkv: query head h reads key head
+///   strides. f32, bf16 and f16 in any mix, and sums in f32; out may be of any of them too, and is
+///   rounded to nearest even. Hq must be a multiple of Hkv: query head h reads key head
 ///   h / (Hq / Hkv). Key and value may have batch 1, shared by all. Any length including 0, any
 ///   head_dim >= 1. A row that may attend to nothing gives out 0 and lse -inf. NaN behind a mask
 ///   never reaches the output.

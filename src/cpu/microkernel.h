@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "cpu/simd.h"
+#include "cpu/simd_half.h"
 
 /// The one matrix kernel: a block of C stays in registers while the inner dimension runs. Forward,
 /// backward and decode differ only in the strides that they give it. For kernel sources only, as
@@ -28,64 +28,75 @@ constexpr int kBlockColumns = kBlockVectors * kLanes;
 enum class Update {
   overwrite,  // C = A B
   add,        // C += A B
+  scale,      // C = factor A B
 };
 
-/// Strides count elements. A may be walked in any direction: with (a_row, a_k) =
-/// (1, ld) it is read transposed. B lies in panels of kBlockColumns columns.
+/// A and B hold words: f32, or (as int32_t) pairs of bf16 that follow each other along k, which then counts
+/// pairs. Strides count words. A may be walked in any direction: with (a_row, a_k) = (1, ld) it is read
+/// transposed. B lies in panels of kBlockColumns columns.
+template <class Word>
 struct MatrixOperands {
-  const float* a;
+  const Word* a;
   int64_t a_row, a_k;
-  const float* b;
+  const Word* b;
   int64_t b_k, b_panel;  // from one row to the next, from one panel to the next
   float* c;
   int64_t c_row;
-  const float* then;  // what will be read after this product: it is fetched meanwhile
-  int64_t then_floats;
+  const void* then;  // what will be read after this product: it is fetched meanwhile
+  int64_t then_words;
+  float factor = 1;
 };
 
-/// Fetches the next panel into the second-level cache, a few lines a block, while blocks are computed:
-/// the panels of one head rarely fit there, and the hardware notices each new panel too late.
+FOVEA_INLINE Floats multiply_add(Floats a, Floats b, Floats sum) { return fma(a, b, sum); }
+FOVEA_INLINE Floats multiply_add(Ints a, Ints b, Floats sum) { return dot_pairs(a, b, sum); }
+
+/// Fetches the next panel into the second-level cache while blocks are computed: the panels of one head
+/// rarely fit there, and the hardware notices each new panel too late. One line a step of k: many at
+/// once would take the buffers through which the first-level cache is filled.
 struct Prefetch {
   const char* at;
   int64_t lines_per_block;
 };
 
-FOVEA_INLINE void fetch(Prefetch& prefetch) {
-  for (int64_t i = 0; i < prefetch.lines_per_block; ++i, prefetch.at += 64) {
-    __builtin_prefetch(prefetch.at, 0, 2);
-  }
-}
-
 /// `count` blocks below each other, kRows x kVectors each.
-template <int kRows, int kVectors, Update kUpdate>
-__attribute__((noinline)) void multiply_blocks(int64_t count, int64_t k, const MatrixOperands& m,
-                                               Prefetch& prefetch) {
+template <int kRows, int kVectors, Update kUpdate, class Word>
+__attribute__((noinline)) void multiply_blocks(int64_t count, int64_t k,
+                                               const MatrixOperands<Word>& m, Prefetch& prefetch) {
   const int64_t a_row = m.a_row, a_k = m.a_k, b_k = m.b_k, c_row = m.c_row;
-  const float* a_block = m.a;
+  const Word* a_block = m.a;
   float* c = m.c;
   for (; count > 0; --count, a_block += kRows * a_row, c += kRows * c_row) {
-    fetch(prefetch);
+    const char* fetched = prefetch.at;
+    const char* const fetch_end = fetched + prefetch.lines_per_block * 64;
     Floats sum[kRows][kVectors] = {};
-    const float* a = a_block;
-    const float* b = m.b;
+    const Word* a = a_block;
+    const Word* b = m.b;
 #pragma GCC unroll 4
     for (int64_t i = k; i > 0; --i, a += a_k, b += b_k) {
-      Floats row[kVectors];
+      if (fetched < fetch_end) {
+        __builtin_prefetch(fetched, 0, 2);
+        fetched += 64;
+      }
+      decltype(load(b)) row[kVectors];
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) row[j] = load(b + j * kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const Floats x = broadcast(a[r * a_row]);
+        const auto x = broadcast(a[r * a_row]);
 #pragma GCC unroll 4
-        for (int j = 0; j < kVectors; ++j) sum[r][j] = fma(x, row[j], sum[r][j]);
+        for (int j = 0; j < kVectors; ++j) sum[r][j] = multiply_add(x, row[j], sum[r][j]);
       }
     }
+    prefetch.at = fetched;
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         float* at = c + r * c_row + j * kLanes;
-        store(at, kUpdate == Update::add ? load(at) + sum[r][j] : sum[r][j]);
+        Floats result = sum[r][j];
+        if constexpr (kUpdate == Update::add) result += load(at);
+        if constexpr (kUpdate == Update::scale) result *= m.factor;
+        store(at, result);
       }
     }
   }
@@ -105,8 +116,8 @@ FOVEA_INLINE RowBlocks next_blocks(int64_t rows) {
   return fives * 5 == rows ? RowBlocks{5, fives} : RowBlocks{6, (rows - 5 * fives) / 6};
 }
 
-template <int kVectors, Update kUpdate>
-void multiply_rows(int64_t rows, int64_t k, MatrixOperands m, Prefetch prefetch) {
+template <int kVectors, Update kUpdate, class Word>
+void multiply_rows(int64_t rows, int64_t k, MatrixOperands<Word> m, Prefetch prefetch) {
   while (rows > 0) {
     const RowBlocks next = next_blocks(rows);
     switch (next.rows) {
@@ -126,10 +137,11 @@ void multiply_rows(int64_t rows, int64_t k, MatrixOperands m, Prefetch prefetch)
 
 /// C[rows x vectors * kLanes] from columns [first_vector * kLanes, ...) of B. C's column 0 belongs to the
 /// first of them. Whole vectors of B and C are read and written.
-template <Update kUpdate>
-void multiply(int64_t rows, int64_t k, int64_t first_vector, int64_t vectors, MatrixOperands m) {
-  const float* panels = m.b;
-  const int64_t panel_floats =
+template <Update kUpdate, class Word>
+void multiply(int64_t rows, int64_t k, int64_t first_vector, int64_t vectors,
+              MatrixOperands<Word> m) {
+  const Word* panels = m.b;
+  const int64_t panel_words =
       m.b_k == kBlockColumns ? k * kBlockColumns : 0;  // else strided: not fetched
   while (vectors > 0) {
     const int64_t panel = first_vector / kBlockVectors, inside = first_vector % kBlockVectors;
@@ -137,10 +149,9 @@ void multiply(int64_t rows, int64_t k, int64_t first_vector, int64_t vectors, Ma
     const int64_t count = vectors < rest ? vectors : rest;
     m.b = panels + panel * m.b_panel + inside * kLanes;
     const bool last = count == vectors;
-    const float* next = last ? m.then : panels + (panel + 1) * m.b_panel;
-    const int64_t lines = (last ? m.then_floats : panel_floats) / (64 / 4);
-    const Prefetch prefetch{reinterpret_cast<const char*>(next),
-                            (lines * kBlockRows + rows - 1) / rows};
+    const void* next = last ? m.then : panels + (panel + 1) * m.b_panel;
+    const int64_t lines = (last ? m.then_words : panel_words) / (64 / 4);
+    const Prefetch prefetch{static_cast<const char*>(next), (lines * kBlockRows + rows - 1) / rows};
     switch (count) {
 #if FOVEA_SIMD_BLOCK_VECTORS == 4
       case 4: multiply_rows<4, kUpdate>(rows, k, m, prefetch); break;

@@ -25,7 +25,8 @@ class CpuPlan final : public Plan {
         kernels(attention_kernels(chosen)),
         program(lower(problem.score_mod, problem.mask_mod)),
         tile_rows(max_tile_rows_of(problem)),
-        key_step(key_step_of(problem)) {}
+        key_step(key_step_of(problem)),
+        pairs(multiplies_pairs(kernels, problem)) {}
 
   std::string describe() const override {
     const auto number = [](auto n) { return std::to_string(n); };
@@ -33,6 +34,8 @@ class CpuPlan final : public Plan {
                        number(kernels.lanes) + " lanes, blocks of " + number(kernels.block_rows) +
                        " x " + number(kernels.block_columns) + "\ntiles of up to " +
                        number(tile_rows) + " queries x " + number(key_step) + " keys\n";
+    text += pairs ? "products of bf16 in pairs, summed in f32\n"
+                  : "products in f32; narrower inputs are widened\n";
     return text + (program.empty() ? "no program\n" : program.describe());
   }
 
@@ -40,6 +43,7 @@ class CpuPlan final : public Plan {
   const AttentionKernels& kernels;
   const TileProgram program;
   const int64_t tile_rows, key_step;
+  const bool pairs;
 };
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
@@ -63,7 +67,7 @@ class CpuBackend final : public Backend {
   Support can_run(const Problem& problem) const override {
     Support support;
     const auto check = [&](const char* name, const TensorView& tensor) {
-      if (tensor.dtype != DType::f32) {
+      if (tensor.dtype == DType::f64) {
         support.reasons.push_back(std::string("the cpu backend computes in f32 only: ") + name +
                                   " is " + name_of(tensor.dtype));
       }
@@ -89,6 +93,10 @@ class CpuBackend final : public Backend {
     key += std::to_string(problem.head_dim);
     key += ' ';
     key += std::to_string(problem.value_dim);
+    for (const TensorView* tensor : {&problem.query, &problem.key, &problem.value}) {
+      key += ' ';
+      key += name_of(tensor->dtype);
+    }
   }
 
   std::shared_ptr<const Plan> prepare(const Problem& problem) const override {

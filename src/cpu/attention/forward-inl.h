@@ -7,12 +7,21 @@
 #include "cpu/microkernel.h"
 
 /// The forward pass of one tile of queries: for each step of keys, scores, program, softmax, weighted
-/// values. For kernel sources only, as simd.h.
+/// values. Products are of f32, or of pairs of bf16; sums are f32. For kernel sources only, as simd.h.
 ///
 /// Every row is computed by itself, in an order that the mask and key_step fix; how rows are grouped
 /// into tiles and blocks changes no bit of the result.
 namespace fovea::cpu::FOVEA_ISA_NAMESPACE {
 namespace {  // NOLINT: internal linkage, as simd.h
+
+constexpr int64_t elements_of_word(float) { return 1; }
+constexpr int64_t elements_of_word(int32_t) { return 2; }
+
+/// Element `i` of each word, as f32.
+FOVEA_INLINE Floats element_of(Floats word, int64_t) { return word; }
+FOVEA_INLINE Floats element_of(Ints word, int64_t i) {
+  return as_floats(i == 0 ? word << 16 : word & broadcast(static_cast<int32_t>(0xffff0000)));
+}
 
 FOVEA_INLINE int64_t vectors_of(int64_t n) { return (n + kLanes - 1) / kLanes; }
 
@@ -50,6 +59,8 @@ struct ForwardScratch {
   }
 };
 
+/// Word: what products read, f32 or (as int32_t) pairs of bf16.
+template <class Word>
 class ForwardKernel {
  public:
   ForwardKernel(const ForwardCall& call, const ForwardTile& tile, const ForwardScratch& scratch,
@@ -60,7 +71,14 @@ class ForwardKernel {
   }
 
   void run() {
-    load_queries(call_.has_score_mod ? call_.scale : call_.scale * kLog2E);
+    const float scale = call_.has_score_mod ? call_.scale : call_.scale * kLog2E;
+    if constexpr (kPairs) {
+      copy_queries();
+      score_factor_ = scale;  // queries keep the bits that they have
+    } else {
+      with_elements(call_.query.dtype, call_.query.data,
+                    [&](const auto* data) { load_queries(data, scale); });
+    }
     for (int64_t r = 0; r < tile_.rows; ++r) {
       scratch_.reference[r] = -kInfinity;
       store(scratch_.sum + r * kLanes, Floats{});
@@ -75,16 +93,42 @@ class ForwardKernel {
   }
 
  private:
-  void load_queries(float scale) {
+  static constexpr int64_t kPerWord = elements_of_word(Word{});
+  static constexpr bool kPairs = kPerWord == 2;
+
+  int64_t query_words() const { return (call_.head_dim + kPerWord - 1) / kPerWord; }
+
+  template <class Element>
+  const Element* first_query(const Element* data) const {
     const Tensor4& q = call_.query;
-    const float* from = q.data + tile_.b * q.batch + tile_.h * q.head + tile_.q0 * q.row;
+    return data + tile_.b * q.batch + tile_.h * q.head + tile_.q0 * q.row;
+  }
+
+  template <class Element>
+  void load_queries(const Element* data, float scale) {
+    const Tensor4& q = call_.query;
+    const Element* from = first_query(data);
     float* to = scratch_.queries;
     for (int64_t r = 0; r < tile_.rows; ++r, from += q.row, to += call_.head_dim) {
       int64_t k = 0;
       for (; q.column == 1 && k + kLanes <= call_.head_dim; k += kLanes) {
         store(to + k, load(from + k) * scale);
       }
-      for (; k < call_.head_dim; ++k) to[k] = from[k * q.column] * scale;
+      for (; k < call_.head_dim; ++k) to[k] = load_one(from + k * q.column) * scale;
+    }
+  }
+
+  void copy_queries() {
+    const Tensor4& q = call_.query;
+    const BFloat16* from = first_query(static_cast<const BFloat16*>(q.data));
+    auto* to = reinterpret_cast<BFloat16*>(scratch_.queries);
+    for (int64_t r = 0; r < tile_.rows; ++r, from += q.row, to += 2 * query_words()) {
+      if (q.column == 1) {
+        memcpy(to, from, static_cast<size_t>(call_.head_dim) * sizeof *to);
+      } else {
+        for (int64_t k = 0; k < call_.head_dim; ++k) to[k].bits = from[k * q.column].bits;
+      }
+      if (call_.head_dim % 2 != 0) to[call_.head_dim].bits = 0;
     }
   }
 
@@ -108,16 +152,17 @@ class ForwardKernel {
     float* scores = scratch_.scores + offset;
     if (machine_ != nullptr) machine_->run(kv, keys, scores, scratch_.score_row, masked);
     const bool exact = holds_not_finite(kv, keys);
-    const SoftmaxRows rows{tile_.rows,
-                           keys,
-                           scores,
-                           scratch_.score_row,
-                           scratch_.values,
-                           scratch_.value_row,
-                           scratch_.reference,
-                           scratch_.sum,
-                           unit_};
-    softmax(rows, started_, exact);
+    SoftmaxRows rows{.rows = tile_.rows,
+                     .keys = keys,
+                     .scores = scores,
+                     .score_row = scratch_.score_row,
+                     .values = scratch_.values,
+                     .value_row = scratch_.value_row,
+                     .reference = scratch_.reference,
+                     .sum = scratch_.sum,
+                     .unit = unit_};
+    if constexpr (kPairs) rows.rounded = reinterpret_cast<BFloat16*>(scratch_.scores) + kv % 2;
+    softmax<kPairs>(rows, started_, exact);
     if (exact) {
       add_values_exactly(kv, keys, scores);
     } else {
@@ -129,39 +174,54 @@ class ForwardKernel {
   void multiply_keys(int64_t first_key, int64_t vectors, int64_t keys) {
     const PackedHead& head = tile_.head;
     const bool fetch_values = head.value_row == kBlockColumns;
-    const MatrixOperands m{.a = scratch_.queries,
-                           .a_row = call_.head_dim,
-                           .a_k = 1,
-                           .b = head.keys,
-                           .b_k = kBlockColumns,
-                           .b_panel = call_.head_dim * kBlockColumns,
-                           .c = scratch_.scores,
-                           .c_row = scratch_.score_row,
-                           .then = head.values + first_key * head.value_row,
-                           .then_floats = fetch_values ? keys * kBlockColumns : 0};
-    multiply<Update::overwrite>(tile_.rows, call_.head_dim, first_key / kLanes, vectors, m);
+    const MatrixOperands<Word> m{
+        .a = reinterpret_cast<const Word*>(scratch_.queries),
+        .a_row = query_words(),
+        .a_k = 1,
+        .b = static_cast<const Word*>(head.keys),
+        .b_k = kBlockColumns,
+        .b_panel = query_words() * kBlockColumns,
+        .c = scratch_.scores,
+        .c_row = scratch_.score_row,
+        .then = static_cast<const Word*>(head.values) + first_key / kPerWord * head.value_row,
+        .then_words = fetch_values ? keys / kPerWord * kBlockColumns : 0,
+        .factor = score_factor_};
+    multiply<kPairs ? Update::scale : Update::overwrite>(tile_.rows, query_words(),
+                                                         first_key / kLanes, vectors, m);
   }
 
   void multiply_values(int64_t kv, int64_t keys, const float* scores) {
     const PackedHead& head = tile_.head;
-    const int64_t next_panel = (kv + keys) / kBlockColumns * (call_.head_dim * kBlockColumns);
-    const MatrixOperands m{
-        .a = scores,
+    const int64_t panel_words = query_words() * kBlockColumns;
+    const int64_t words = kPairs ? join_weights(kv, keys) : keys;
+    const MatrixOperands<Word> m{
+        .a = reinterpret_cast<const Word*>(kPairs ? scratch_.scores : scores),
         .a_row = scratch_.score_row,
         .a_k = 1,
-        .b = head.values + kv * head.value_row,
+        .b = static_cast<const Word*>(head.values) + kv / kPerWord * head.value_row,
         .b_k = head.value_row,
         .b_panel = head.value_panel,
         .c = scratch_.values,
         .c_row = scratch_.value_row,
-        .then = head.keys + next_panel,
-        .then_floats = kv + keys < call_.kv_len ? call_.head_dim * kBlockColumns : 0};
+        .then = static_cast<const Word*>(head.keys) + (kv + keys) / kBlockColumns * panel_words,
+        .then_words = kv + keys < call_.kv_len ? panel_words : 0};
     const int64_t vectors = vectors_of(call_.value_dim);
     if (started_) {
-      multiply<Update::add>(tile_.rows, keys, 0, vectors, m);
+      multiply<Update::add>(tile_.rows, words, 0, vectors, m);
     } else {
-      multiply<Update::overwrite>(tile_.rows, keys, 0, vectors, m);
+      multiply<Update::overwrite>(tile_.rows, words, 0, vectors, m);
     }
+  }
+
+  /// Completes the pairs of weights by zeros where the step begins or ends within one; their number.
+  int64_t join_weights(int64_t kv, int64_t keys) {
+    const int64_t before = kv % 2, end = before + keys;
+    for (int64_t r = 0; r < tile_.rows; ++r) {
+      auto* row = reinterpret_cast<BFloat16*>(scratch_.scores + r * scratch_.score_row);
+      if (before != 0) row[0].bits = 0;
+      if (end % 2 != 0) row[end].bits = 0;
+    }
+    return (end + 1) / 2;
   }
 
   bool holds_not_finite(int64_t kv, int64_t keys) const {
@@ -179,11 +239,13 @@ class ForwardKernel {
       float* sum = scratch_.values + r * scratch_.value_row;
       for (int64_t v = 0; v < vectors_of(call_.value_dim); ++v) {
         const int64_t panel = v / kBlockVectors, inside = v % kBlockVectors;
-        const float* value = head.values + panel * head.value_panel + inside * kLanes;
+        const auto* value =
+            static_cast<const Word*>(head.values) + panel * head.value_panel + inside * kLanes;
         Floats total = started_ ? load(sum + v * kLanes) : Floats{};
         for (int64_t j = 0; j < keys; ++j) {
           if (weights[j] == 0.0f) continue;
-          total = fma(broadcast(weights[j]), load(value + (kv + j) * head.value_row), total);
+          const auto word = load(value + (kv + j) / kPerWord * head.value_row);
+          total = fma(broadcast(weights[j]), element_of(word, (kv + j) % kPerWord), total);
         }
         store(sum + v * kLanes, total);
       }
@@ -194,24 +256,33 @@ class ForwardKernel {
     const int64_t row = tile_.q0 + r;
     const float sum = hsum(load(scratch_.sum + r * kLanes));
     const bool empty = sum == 0.0f;  // nothing allowed: out 0, lse -inf
-    float* out =
-        call_.out + tile_.b * call_.out_batch + tile_.h * call_.out_head + row * call_.out_row;
+    with_elements(call_.out_dtype, call_.out, [&](auto* data) {
+      store_values(
+          r, empty ? 0.0f : 1.0f / sum,
+          data + tile_.b * call_.out_batch + tile_.h * call_.out_head + row * call_.out_row);
+    });
+    if (call_.lse == nullptr) return;
+    call_.lse[tile_.b * call_.lse_batch + tile_.h * call_.lse_head + row * call_.lse_row] =
+        empty ? -kInfinity : scratch_.reference[r] * kLn2 + log(broadcast(sum))[0];
+  }
+
+  /// A factor of 0 gives 0, whatever the values are.
+  template <class Element>
+  void store_values(int64_t r, float factor, Element* out) {
     const float* values = scratch_.values + r * scratch_.value_row;
-    const Floats factor = broadcast(1.0f / sum);
     for (int64_t e = 0; e < call_.value_dim; e += kLanes) {
       const int64_t left = call_.value_dim - e;
-      const Floats v = empty ? Floats{} : load(values + e) * factor;
+      const Floats v = factor == 0.0f ? Floats{} : load(values + e) * factor;
       if (call_.out_column != 1) {
-        for (int64_t i = 0; i < kLanes && i < left; ++i) out[(e + i) * call_.out_column] = v[i];
+        for (int64_t i = 0; i < kLanes && i < left; ++i) {
+          store_one(out + (e + i) * call_.out_column, v[i]);
+        }
       } else if (left >= kLanes) {
         store(out + e, v);
       } else {
         store_partial(out + e, v, left);
       }
     }
-    if (call_.lse == nullptr) return;
-    call_.lse[tile_.b * call_.lse_batch + tile_.h * call_.lse_head + row * call_.lse_row] =
-        empty ? -kInfinity : scratch_.reference[r] * kLn2 + log(broadcast(sum))[0];
   }
 
   const ForwardCall& call_;
@@ -219,21 +290,27 @@ class ForwardKernel {
   const ForwardScratch& scratch_;
   TileMachine* machine_;
   float unit_;
+  float score_factor_ = 1;
   bool started_ = false;
 };
 
 size_t forward_scratch(const ForwardCall& call) { return ForwardScratch(call, nullptr).bytes; }
 
+void run_tile(const ForwardCall& call, const ForwardTile& tile, const ForwardScratch& scratch,
+              TileMachine* machine) {
+#if FOVEA_SIMD_PAIRS
+  if (call.pairs) return ForwardKernel<int32_t>(call, tile, scratch, machine).run();
+#endif
+  ForwardKernel<float>(call, tile, scratch, machine).run();
+}
+
 void forward(const ForwardCall& call, const ForwardTile& tile, void* memory) {
   const ForwardScratch scratch(call, memory);
-  if (call.program == nullptr) {
-    ForwardKernel(call, tile, scratch, nullptr).run();
-    return;
-  }
+  if (call.program == nullptr) return run_tile(call, tile, scratch, nullptr);
   TileMachine machine(*call.program, *call.binding, scratch.machine, call.max_rows, call.key_step);
   machine.begin_head(tile.b, tile.h);
   machine.begin_rows(tile.q0, tile.rows);
-  ForwardKernel(call, tile, scratch, &machine).run();
+  run_tile(call, tile, scratch, &machine);
 }
 
 }  // namespace

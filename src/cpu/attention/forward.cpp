@@ -19,7 +19,7 @@ class Forward {
         problem_(problem),
         executor_(executor),
         layout_(kernels, program, problem, executor.num_threads()),
-        call_(forward_call(program, &binding, problem, layout_.tile_rows)),
+        call_(forward_call(kernels, program, &binding, problem, layout_.tile_rows)),
         heads_(static_cast<char*>(workspace.data)),
         order_(reinterpret_cast<int64_t*>(heads_ + layout_.heads_bytes)),
         scratch_(heads_ + layout_.heads_bytes + layout_.order_bytes) {}
@@ -49,44 +49,49 @@ class Forward {
     return heads_ + static_cast<std::size_t>(slot) * layout_.head_bytes;
   }
 
-  static const float* at(const TensorView& tensor, int64_t b, int64_t h) {
-    return static_cast<const float*>(tensor.data) + b * tensor.stride(0) + h * tensor.stride(1);
+  static const void* at(const TensorView& tensor, int64_t b, int64_t h) {
+    const int64_t elements = b * tensor.stride(0) + h * tensor.stride(1);
+    return static_cast<const char*>(tensor.data) +
+           elements * static_cast<int64_t>(size_of(tensor.dtype));
   }
 
   void pack(int64_t head, char* memory, int64_t first, int64_t last) const {
     const int64_t b = head / problem_.kv_heads, h = head % problem_.kv_heads;
     const TensorView &key = problem_.key, &value = problem_.value;
     PackJob job{.from = at(key, b, h),
+                .dtype = key.dtype,
                 .row = key.stride(2),
                 .column = key.stride(3),
                 .first = first,
                 .last = last,
                 .length = problem_.kv_len,
                 .width = problem_.head_dim,
-                .to = reinterpret_cast<float*>(memory)};
+                .pairs = layout_.pairs,
+                .to = memory};
     kernels_.pack_keys(job);
     job.from = at(value, b, h);
+    job.dtype = value.dtype;
     job.row = value.stride(2);
     job.column = value.stride(3);
     job.width = problem_.value_dim;
-    job.to = layout_.values_in_place ? nullptr
-                                     : reinterpret_cast<float*>(memory + layout_.values_offset);
+    job.to = layout_.values_in_place ? nullptr : memory + layout_.values_offset;
     job.not_finite = reinterpret_cast<uint8_t*>(memory + layout_.flags_offset);
     kernels_.pack_values(job);
   }
 
   PackedHead packed(int64_t head, const char* memory) const {
     PackedHead packed;
-    packed.keys = reinterpret_cast<const float*>(memory);
+    packed.keys = memory;
     packed.not_finite = reinterpret_cast<const uint8_t*>(memory + layout_.flags_offset);
     if (layout_.values_in_place) {
       packed.values = at(problem_.value, head / problem_.kv_heads, head % problem_.kv_heads);
       packed.value_row = problem_.value.stride(2);
       packed.value_panel = kernels_.block_columns;
     } else {
-      packed.values = reinterpret_cast<const float*>(memory + layout_.values_offset);
+      const int64_t per_word = layout_.pairs ? 2 : 1;
+      packed.values = memory + layout_.values_offset;
       packed.value_row = kernels_.block_columns;
-      packed.value_panel = problem_.kv_len * kernels_.block_columns;
+      packed.value_panel = (problem_.kv_len + per_word - 1) / per_word * kernels_.block_columns;
     }
     return packed;
   }

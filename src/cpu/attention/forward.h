@@ -11,6 +11,9 @@
 /// everything lies in the workspace. Nothing is allocated.
 namespace fovea::cpu {
 
+/// Whether queries, keys, weights and values are multiplied as pairs of bf16; else they are widened.
+bool multiplies_pairs(const AttentionKernels& kernels, const attention::Problem& problem);
+
 /// Keys of a step: from shapes alone, since it decides in which pieces a row is summed.
 int64_t key_step_of(const attention::Problem& problem);
 /// Rows of a tile at most; results do not depend on it.

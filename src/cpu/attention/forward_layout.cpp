@@ -38,12 +38,15 @@ void choose_tiles(ForwardLayout& layout, const Problem& problem, int threads) {
 }
 
 void place_head(ForwardLayout& layout, const AttentionKernels& kernels, const Problem& problem) {
-  const int64_t width = kernels.block_columns;
-  const int64_t values = ceil_div(problem.value_dim, width) * width * problem.kv_len;
-  const bool readable = problem.value.stride(3) == 1 && problem.value_dim % kernels.lanes == 0;
+  const int64_t width = kernels.block_columns, per_word = layout.pairs ? 2 : 1;
+  const int64_t values =
+      ceil_div(problem.value_dim, width) * width * ceil_div(problem.kv_len, per_word);
+  const bool readable = problem.value.dtype == DType::f32 && problem.value.stride(3) == 1 &&
+                        problem.value_dim % kernels.lanes == 0;
   layout.values_in_place =
       readable && values * static_cast<int64_t>(sizeof(float)) > kLargestPackedValues;
-  layout.values_offset = floats(ceil_div(problem.kv_len, width) * width * problem.head_dim);
+  layout.values_offset =
+      floats(ceil_div(problem.kv_len, width) * width * ceil_div(problem.head_dim, per_word));
   layout.flags_offset = layout.values_offset + (layout.values_in_place ? 0 : floats(values));
   layout.head_bytes =
       layout.flags_offset + align(static_cast<std::size_t>(ceil_div(problem.kv_len, kFiniteChunk)));
@@ -69,6 +72,11 @@ void choose_waves(ForwardLayout& layout, const Problem& problem, int threads) {
 
 }  // namespace
 
+bool multiplies_pairs(const AttentionKernels& kernels, const Problem& problem) {
+  return kernels.pairs && problem.query.dtype == DType::bf16 && problem.key.dtype == DType::bf16 &&
+         problem.value.dtype == DType::bf16;
+}
+
 int64_t key_step_of(const Problem&) { return 256; }
 
 int64_t max_tile_rows_of(const Problem& problem) {
@@ -79,6 +87,7 @@ int64_t max_tile_rows_of(const Problem& problem) {
 ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const TileProgram& program,
                              const Problem& problem, int threads) {
   choose_tiles(*this, problem, threads);
+  pairs = multiplies_pairs(kernels, problem);
   place_head(*this, kernels, problem);
   choose_waves(*this, problem, threads);
   if (problem.block_mask && !private_heads) {
@@ -86,16 +95,19 @@ ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const TileProgram&
     const int64_t entries = order_by_head ? tiles * problem.group() * wave_heads : tiles;
     order_bytes = align(static_cast<std::size_t>(entries) * sizeof(int64_t));
   }
-  scratch_bytes = kernels.forward_scratch(forward_call(program, nullptr, problem, tile_rows));
+  scratch_bytes =
+      kernels.forward_scratch(forward_call(kernels, program, nullptr, problem, tile_rows));
   total_bytes = heads_bytes + order_bytes + scratch_bytes * static_cast<std::size_t>(threads);
 }
 
-ForwardCall forward_call(const TileProgram& program, const TileBinding* binding,
-                         const Problem& problem, int64_t tile_rows) {
+ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& program,
+                         const TileBinding* binding, const Problem& problem, int64_t tile_rows) {
   ForwardCall call;
-  call.query = {static_cast<const float*>(problem.query.data), problem.query.stride(0),
+  call.query = {problem.query.data,      problem.query.dtype,     problem.query.stride(0),
                 problem.query.stride(1), problem.query.stride(2), problem.query.stride(3)};
-  call.out = static_cast<float*>(problem.out.data);
+  call.pairs = multiplies_pairs(kernels, problem);
+  call.out = problem.out.data;
+  call.out_dtype = problem.out.dtype;
   call.out_batch = problem.out.stride(0);
   call.out_head = problem.out.stride(1);
   call.out_row = problem.out.stride(2);

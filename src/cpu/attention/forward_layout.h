@@ -21,6 +21,7 @@ struct ForwardLayout {
   int64_t tile_rows = 0, tiles_per_block = 0, tiles = 0;
 
   int64_t kv_heads = 0;          // batch * kv heads
+  bool pairs = false;            // keys and values are packed as pairs of bf16, else as f32
   bool values_in_place = false;  // read where they are; else packed as the keys are
 
   // Either each task packs the keys of its head for itself (many heads, or so few keys that it costs less
@@ -39,7 +40,8 @@ struct ForwardLayout {
 };
 
 /// The call as kernels see it.
-ForwardCall forward_call(const TileProgram& program, const TileBinding* binding,
-                         const attention::Problem& problem, int64_t tile_rows);
+ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& program,
+                         const TileBinding* binding, const attention::Problem& problem,
+                         int64_t tile_rows);
 
 }  // namespace fovea::cpu

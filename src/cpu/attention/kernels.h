@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <fovea/block_mask.h>
+#include <fovea/dtype.h>
+
 /// What the per-ISA attention kernels are given: plain structs, and a table of functions for each ISA.
 /// Kernel sources include this, so it holds no code.
 namespace fovea::cpu {
@@ -13,16 +15,19 @@ class TileProgram;
 class TileBinding;
 enum class Isa : uint8_t;
 
-/// An input (B, H, L, E). Strides count elements and may have any sign.
+/// An input (B, H, L, E) of f32, bf16 or f16. Strides count elements and may have any sign.
 struct Tensor4 {
-  const float* data = nullptr;
+  const void* data = nullptr;
+  DType dtype = DType::f32;
   int64_t batch = 0, head = 0, row = 0, column = 0;
 };
 
 /// What every tile of one forward call shares.
 struct ForwardCall {
   Tensor4 query;
-  float* out = nullptr;
+  bool pairs = false;  // queries, keys, weights and values are multiplied as pairs of bf16
+  void* out = nullptr;
+  DType out_dtype = DType::f32;
   int64_t out_batch = 0, out_head = 0, out_row = 0, out_column = 0;
   float* lse = nullptr;  // or nullptr
   int64_t lse_batch = 0, lse_head = 0, lse_row = 0;
@@ -37,12 +42,12 @@ struct ForwardCall {
   bool has_score_mod = false;
 };
 
-/// Keys and values of one (batch, kv head) as the kernels read them.
+/// Keys and values of one (batch, kv head) as the kernels read them: words of f32, or pairs of bf16.
 struct PackedHead {
-  const float* keys = nullptr;  // panels of block_columns keys, each [head_dim][block_columns]
-  const float* values = nullptr;
-  int64_t value_row = 0,
-          value_panel = 0;              // floats from key to key, from column panel to column panel
+  const void* keys = nullptr;  // panels of block_columns keys, each [words of a row][block_columns]
+  const void* values = nullptr;
+  int64_t value_row = 0;                // words from key to key, or from two keys to the next two
+  int64_t value_panel = 0;              // words from column panel to column panel
   const uint8_t* not_finite = nullptr;  // one for kFiniteChunk keys: some value is inf or NaN
 };
 inline constexpr int64_t kFiniteChunk = 64;
@@ -57,17 +62,20 @@ struct ForwardTile {
 };
 
 /// Keys [first, last) of a matrix of `length` rows and `width` columns. `first` is a multiple of
-/// pack_step.
+/// kPackStep.
 struct PackJob {
-  const float* from = nullptr;
-  int64_t row = 0, column = 0;
+  const void* from = nullptr;
+  DType dtype = DType::f32;
+  int64_t row = 0, column = 0;  // elements
   int64_t first = 0, last = 0, length = 0, width = 0;
-  float* to = nullptr;            // values: nullptr to look for non-finite ones only
+  bool pairs = false;             // of bf16: keys by columns, values by keys; else widened to f32
+  void* to = nullptr;             // values: nullptr to look for non-finite ones only
   uint8_t* not_finite = nullptr;  // values: first entry of the whole head
 };
 
 struct AttentionKernels {
   int lanes = 0, block_rows = 0, block_columns = 0;  // block_columns: also the width of a panel
+  bool pairs = false;  // multiplying bf16 in pairs is faster than widening it
   void (*pack_keys)(const PackJob& job) = nullptr;
   void (*pack_values)(const PackJob& job) = nullptr;
   size_t (*forward_scratch)(const ForwardCall& call) = nullptr;  // bytes a worker, multiple of 64

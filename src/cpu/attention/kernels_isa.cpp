@@ -9,6 +9,7 @@ extern const AttentionKernels kAttentionKernels;
 const AttentionKernels kAttentionKernels = {.lanes = kLanes,
                                             .block_rows = kBlockRows,
                                             .block_columns = kBlockColumns,
+                                            .pairs = FOVEA_SIMD_PAIRS != 0,
                                             .pack_keys = pack_keys,
                                             .pack_values = pack_values,
                                             .forward_scratch = forward_scratch,

@@ -6,73 +6,119 @@
 #include "cpu/transpose.h"
 
 /// Keys and values are rearranged once a head into the panels that the microkernel reads: keys
-/// transposed, values as they are, both kBlockColumns wide and padded with zeros. For kernel sources
-/// only, as simd.h.
+/// transposed, values as they are, both kBlockColumns wide and padded with zeros. bf16 and f16 are widened
+/// to f32, unless kernels multiply pairs of bf16: then keys are transposed by pairs of columns, and
+/// values interleaved by pairs of keys. For kernel sources only, as simd.h.
 namespace fovea::cpu::FOVEA_ISA_NAMESPACE {
 namespace {  // NOLINT: internal linkage, as simd.h
 
-/// One vector of keys (`keys` of them, the rest 0), all columns: to[column * kBlockColumns + lane].
+/// What of a key row becomes one row of a panel: an element, widened.
+template <class Element>
+struct KeyElements {
+  static constexpr int kCount = 1;
+  static Floats load_row(const Element* at, int64_t count) {
+    return count >= kLanes ? load(at) : load_partial(at, count);
+  }
+  static float load_word(const Element* at, int64_t, int64_t) { return load_one(at); }
+};
+
+/// The same: two elements of bf16.
+struct KeyPairs {
+  static constexpr int kCount = 2;
+  static Floats load_row(const BFloat16* at, int64_t count) {
+    return as_floats(load_pairs(at, count < 2 * kLanes ? count : 2 * kLanes));
+  }
+  static float load_word(const BFloat16* at, int64_t column, int64_t count) {
+    const uint32_t word = at[0].bits | (count > 1 ? uint32_t{at[column].bits} << 16 : 0);
+    float bits;
+    memcpy(&bits, &word, sizeof bits);
+    return bits;
+  }
+};
+
+/// One vector of keys (`keys` of them, the rest 0), all columns: to[word * kBlockColumns + lane].
 /// Rows lie together: squares are transposed.
-inline void pack_key_rows(const float* from, int64_t row, int64_t keys, int64_t width, float* to) {
-  for (int64_t column = 0; column < width; column += kLanes) {
-    const int64_t columns = width - column < kLanes ? width - column : kLanes;
+template <class Words, class Element>
+inline void pack_key_rows(const Element* from, int64_t row, int64_t keys, int64_t width,
+                          float* to) {
+  constexpr int64_t kStep = kLanes * Words::kCount;
+  for (int64_t column = 0; column < width; column += kStep) {
+    const int64_t left = width - column;
     Square square = {};
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) {
-      const float* at = from + i * row + column;
-      if (i < keys) square.row[i] = columns == kLanes ? load(at) : load_partial(at, columns);
+      if (i < keys) square.row[i] = Words::load_row(from + i * row + column, left);
     }
     transpose(square);
-    for (int64_t j = 0; j < columns; ++j) store(to + (column + j) * kBlockColumns, square.row[j]);
+    const int64_t words = left >= kStep ? kLanes : (left + Words::kCount - 1) / Words::kCount;
+    for (int64_t j = 0; j < words; ++j, to += kBlockColumns) store(to, square.row[j]);
   }
 }
 
-/// The same for any strides; columns that lie together (a transposed tensor) are copied.
-inline void pack_key_columns(const float* from, int64_t row, int64_t column, int64_t keys,
+/// The same for any strides.
+template <class Words, class Element>
+inline void pack_key_columns(const Element* from, int64_t row, int64_t column, int64_t keys,
                              int64_t width, float* to) {
-  for (int64_t j = 0; j < width; ++j, from += column, to += kBlockColumns) {
-    if (row == 1) {
-      store(to, keys == kLanes ? load(from) : load_partial(from, keys));
+  for (int64_t j = 0; j < width; j += Words::kCount, to += kBlockColumns) {
+    if (Words::kCount == 1 && row == 1) {  // a transposed tensor
+      store(to, keys == kLanes ? load(from + j * column) : load_partial(from + j * column, keys));
       continue;
     }
-    for (int64_t i = 0; i < kLanes; ++i) to[i] = i < keys ? from[i * row] : 0.0f;
+    const Element* at = from + j * column;
+    for (int64_t i = 0; i < kLanes; ++i) {
+      to[i] = i < keys ? Words::load_word(at + i * row, column, width - j) : 0.0f;
+    }
   }
 }
 
-void pack_keys(const PackJob& job) {
+template <class Words, class Element>
+inline void pack_keys_of(const PackJob& job, const Element* data) {
+  const int64_t words = (job.width + Words::kCount - 1) / Words::kCount;
   for (int64_t key = job.first; key < job.last; key += kBlockColumns) {
-    float* panel = job.to + key / kBlockColumns * (job.width * kBlockColumns);
+    float* panel = static_cast<float*>(job.to) + key / kBlockColumns * (words * kBlockColumns);
     for (int64_t inside = 0; inside < kBlockColumns; inside += kLanes) {
       const int64_t left = job.length - key - inside;
       const int64_t keys = left < 0 ? 0 : left < kLanes ? left : kLanes;
-      const float* from = job.from + (key + inside) * job.row;
+      const Element* from = data + (key + inside) * job.row;
       if (job.column == 1) {
-        pack_key_rows(from, job.row, keys, job.width, panel + inside);
+        pack_key_rows<Words>(from, job.row, keys, job.width, panel + inside);
       } else {
-        pack_key_columns(from, job.row, job.column, keys, job.width, panel + inside);
+        pack_key_columns<Words>(from, job.row, job.column, keys, job.width, panel + inside);
       }
     }
   }
 }
 
+void pack_keys(const PackJob& job) {
+#if FOVEA_SIMD_PAIRS
+  if (job.pairs) return pack_keys_of<KeyPairs>(job, static_cast<const BFloat16*>(job.from));
+#endif
+  with_elements(job.dtype, job.from, [&]<class Element>(const Element* data) {
+    pack_keys_of<KeyElements<Element>>(job, data);
+  });
+}
+
 /// Columns [column, column + kLanes) of one row; 0 beyond the width.
-FOVEA_INLINE Floats value_vector(const PackJob& job, const float* row, int64_t column) {
+template <class Element>
+FOVEA_INLINE Floats value_vector(const PackJob& job, const Element* row, int64_t column) {
   const int64_t left = job.width - column;
   if (left <= 0) return Floats{};
-  const float* at = row + column * job.column;
+  const Element* at = row + column * job.column;
   if (job.column == 1) return left >= kLanes ? load(at) : load_partial(at, left);
   Floats v = {};
   for (int i = 0; i < kLanes; ++i) {
-    if (i < left) v[i] = at[i * job.column];
+    if (i < left) v[i] = load_one(at + i * job.column);
   }
   return v;
 }
 
 /// One panel of keys [first, last). Gives 0 in each lane if all values are finite: x * 0 is 0 for them.
-template <bool kWhole, bool kCopy>
-inline Floats pack_value_panel(const PackJob& job, int64_t panel, int64_t first, int64_t last) {
-  const float* row = job.from + first * job.row;
-  float* to = kCopy ? job.to + (panel * job.length + first) * kBlockColumns : nullptr;
+template <bool kWhole, bool kCopy, class Element>
+inline Floats pack_value_panel(const PackJob& job, const Element* data, int64_t panel,
+                               int64_t first, int64_t last) {
+  const Element* row = data + first * job.row;
+  float* to =
+      kCopy ? static_cast<float*>(job.to) + (panel * job.length + first) * kBlockColumns : nullptr;
   Floats check[kBlockVectors] = {};
   for (int64_t key = first; key < last; ++key, row += job.row) {
 #pragma GCC unroll 4
@@ -90,25 +136,65 @@ inline Floats pack_value_panel(const PackJob& job, int64_t panel, int64_t first,
   return total;
 }
 
+#if FOVEA_SIMD_PAIRS
+/// The same for pairs of keys; `first` is even. The pair of an odd last key is completed by zeros.
+template <bool kWhole>
+inline Floats pack_value_pairs(const PackJob& job, int64_t panel, int64_t first, int64_t last) {
+  const auto* row = static_cast<const BFloat16*>(job.from) + first * job.row;
+  const int64_t pairs = (job.length + 1) / 2;
+  int32_t* to = static_cast<int32_t*>(job.to) + (panel * pairs + first / 2) * kBlockColumns;
+  Floats check = {};
+  for (int64_t key = first; key < last; key += 2, row += 2 * job.row, to += kBlockColumns) {
+    for (int j = 0; j < kBlockVectors; ++j) {
+      const int64_t column = panel * kBlockColumns + j * kLanes;
+      Halves half[2] = {};
+      for (int i = 0; i < 2 && key + i < last; ++i) {
+        const BFloat16* at = row + i * job.row;
+        half[i] = kWhole ? load_halves(at + column) : round_bf16(value_vector(job, at, column));
+        check = fma(widen_bf16(half[i]), Floats{}, check);
+      }
+      store(to + j * kLanes, zip_pairs(half[0], half[1]));
+    }
+  }
+  return check;
+}
+#endif
+
 /// Values by panels of columns: [panel][key][kBlockColumns]. Notes the chunks of keys that hold an
 /// infinity or a NaN.
-void pack_values(const PackJob& job) {
+template <class PackPanel>
+inline void pack_value_chunks(const PackJob& job, PackPanel pack_panel) {
   const int64_t panels = (job.width + kBlockColumns - 1) / kBlockColumns;
   for (int64_t first = job.first; first < job.last; first += kFiniteChunk) {
     const int64_t last = job.last - first < kFiniteChunk ? job.last : first + kFiniteChunk;
     Floats check = {};
     for (int64_t panel = 0; panel < panels; ++panel) {
       const bool whole = job.column == 1 && (panel + 1) * kBlockColumns <= job.width;
-      if (job.to == nullptr) {
-        check += whole ? pack_value_panel<true, false>(job, panel, first, last)
-                       : pack_value_panel<false, false>(job, panel, first, last);
-      } else {
-        check += whole ? pack_value_panel<true, true>(job, panel, first, last)
-                       : pack_value_panel<false, true>(job, panel, first, last);
-      }
+      check += pack_panel(whole, panel, first, last);
     }
     job.not_finite[first / kFiniteChunk] = any(check != 0.0f) ? 1 : 0;
   }
+}
+
+void pack_values(const PackJob& job) {
+#if FOVEA_SIMD_PAIRS
+  if (job.pairs) {
+    return pack_value_chunks(job, [&](bool whole, int64_t panel, int64_t first, int64_t last) {
+      return whole ? pack_value_pairs<true>(job, panel, first, last)
+                   : pack_value_pairs<false>(job, panel, first, last);
+    });
+  }
+#endif
+  with_elements(job.dtype, job.from, [&](const auto* data) {
+    pack_value_chunks(job, [&](bool whole, int64_t panel, int64_t first, int64_t last) {
+      if (job.to == nullptr) {
+        return whole ? pack_value_panel<true, false>(job, data, panel, first, last)
+                     : pack_value_panel<false, false>(job, data, panel, first, last);
+      }
+      return whole ? pack_value_panel<true, true>(job, data, panel, first, last)
+                   : pack_value_panel<false, true>(job, data, panel, first, last);
+    });
+  });
 }
 
 }  // namespace

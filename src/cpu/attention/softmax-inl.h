@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cpu/simd_half.h"
 #include "cpu/simd_math.h"
 
 /// The softmax of a tile, online: a reference (the running maximum, rounded up to a whole number) and
@@ -19,6 +20,10 @@ struct SoftmaxRows {
   float* reference;  // base 2; -inf: no score yet
   float* sum;        // kLanes a row
   float unit;        // scores * unit are in base 2
+  // Or nullptr: weights that are not asked for exactly go here, as bf16 (with zeros up to the end of the last
+  // vector), and spoil the scores. Rows are as far apart as those of the scores, and none may begin behind
+  // its scores.
+  BFloat16* rounded = nullptr;
 };
 
 /// What the weights of a row are relative to.
@@ -52,25 +57,30 @@ FOVEA_INLINE Floats weight_of(Floats score, const Reference& r) {
   return exp2_fraction(fraction) * as_floats(as_ints(shifted) << 23);
 }
 
-/// Replaces scores by weights, returns their sum lane by lane. Meanwhile finds the largest score of
-/// `next`: that reads the second-level cache, which would be waited for otherwise.
-template <bool kBase2>
-FOVEA_INLINE Floats weigh_row(float* row, const float* next, int64_t vectors, const Reference& r,
-                              Floats& largest_next) {
+/// Replaces scores by weights, or writes these to `rounded`; returns their sum lane by lane. Meanwhile finds
+/// the largest score of `next`: that reads the second-level cache, which would be waited for otherwise.
+template <bool kBase2, bool kRounded>
+FOVEA_INLINE Floats weigh_row(float* row, BFloat16* rounded, const float* next, int64_t vectors,
+                              const Reference& r, Floats& largest_next) {
   Floats even = {}, odd = {}, largest = load(next);
   for (; vectors >= 2; vectors -= 2, row += 2 * kLanes, next += 2 * kLanes) {
     const Floats a = weight_of<kBase2>(load(row), r);
     const Floats b = weight_of<kBase2>(load(row + kLanes), r);
     largest = max(largest, max(load(next), load(next + kLanes)));
-    store(row, a);
-    store(row + kLanes, b);
+    if constexpr (kRounded) {
+      store_pairs(rounded, a, b);
+      rounded += 2 * kLanes;
+    } else {
+      store(row, a);
+      store(row + kLanes, b);
+    }
     even += a;
     odd += b;
   }
   if (vectors != 0) {
     largest = max(largest, load(next));
     const Floats a = weight_of<kBase2>(load(row), r);
-    store(row, a);
+    kRounded ? store(rounded, a) : store(row, a);
     even += a;
   }
   largest_next = largest;
@@ -89,6 +99,10 @@ __attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors,
     sum += kept;
   }
   return sum;
+}
+
+FOVEA_INLINE void round_row(const float* row, BFloat16* rounded, int64_t vectors) {
+  for (int64_t v = 0; v < vectors; ++v) store(rounded + v * kLanes, load(row + v * kLanes));
 }
 
 FOVEA_INLINE Floats largest_of(const float* row, int64_t vectors) {
@@ -125,7 +139,7 @@ FOVEA_INLINE void fill_tail(const SoftmaxRows& s, int64_t r) {
   store(last, select(first_lanes(tail), load(last), broadcast(-kInfinity)));
 }
 
-template <bool kBase2>
+template <bool kBase2, bool kRounded>
 __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, bool exact) {
   const int64_t vectors = (s.keys + kLanes - 1) / kLanes;
   fill_tail(s, 0);
@@ -133,6 +147,7 @@ __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, 
   for (int64_t r = 0; r < s.rows; ++r) {
     const Reference reference = reference_of(move_reference(s, r, hmax(largest), started), s.unit);
     float* row = s.scores + r * s.score_row;
+    BFloat16* rounded = kRounded ? s.rounded + r * 2 * s.score_row : nullptr;
     const float* next = row;
     if (r + 1 < s.rows) {
       fill_tail(s, r + 1);
@@ -142,16 +157,19 @@ __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, 
     if (exact || !reference.ordinary) {
       sum = weigh_row_exactly(row, vectors, reference);
       largest = largest_of(next, vectors);
+      if (kRounded && !exact) round_row(row, rounded, vectors);
     } else {
-      sum = weigh_row<kBase2>(row, next, vectors, reference, largest);
+      sum = weigh_row<kBase2, kRounded>(row, rounded, next, vectors, reference, largest);
     }
     store(s.sum + r * kLanes, load(s.sum + r * kLanes) + sum);
   }
 }
 
 /// `exact`: a weight is 0 only where the score is -inf, so that 0 says that the row may not see the key.
+template <bool kRounded>
 FOVEA_INLINE void softmax(const SoftmaxRows& s, bool started, bool exact) {
-  s.unit == 1.0f ? softmax_rows<true>(s, started, exact) : softmax_rows<false>(s, started, exact);
+  s.unit == 1.0f ? softmax_rows<true, kRounded>(s, started, exact)
+                 : softmax_rows<false, kRounded>(s, started, exact);
 }
 
 }  // namespace

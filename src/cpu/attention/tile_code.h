@@ -28,9 +28,11 @@ enum class TilePlace : uint8_t {
   column,         // one lane a column
   diagonal,       // one lane for each q - kv, descending; row i of a tile reads a contiguous slice
   temp,           // a chunk of a few rows
-  score,          // the caller's tile
+  score,          // the caller's tile of scores
+  saved,          // a whole tile, kept from the forward part for the backward part
+  dout,           // the caller's tile of gradients: in the backward part
 };
-inline constexpr int kTilePlaces = 8;
+inline constexpr int kTilePlaces = 10;
 
 struct TileOperand {
   TilePlace place = TilePlace::none;
@@ -43,7 +45,8 @@ struct TileInstruction {
   TileOp op = TileOp::copy;
   TileOperand dest;
   TileOperand args[kMaxTileOperands];
-  // gather: its capture, and TileCode::indices[first_index, first_index + index_count)
+  // gather: its capture, and TileCode::indices[first_index, first_index + index_count). Likewise a sum
+  // or scatter, with the number of the contribution.
   uint16_t capture = 0;
   uint16_t index_count = 0;
   uint32_t first_index = 0;
@@ -57,8 +60,8 @@ struct TileIndex {
 };
 
 /// The phases, in the order in which they run: a phase reads what earlier ones left.
-enum class TilePhase : uint8_t { scalar, row, column, diagonal, tile };
-inline constexpr int kTilePhases = 5;
+enum class TilePhase : uint8_t { scalar, row, column, diagonal, tile, backward };
+inline constexpr int kTilePhases = 6;
 
 /// Instructions [begin, end) of a phase; those from `mask` on are needed by the mask alone.
 struct TileRange {
@@ -82,9 +85,11 @@ struct TileCode {
   TileRange phases[kTilePhases];
   int32_t scalar_count = 0;
   int32_t scalar_slots = 0, row_slots = 0, row_broadcast_slots = 0, column_slots = 0;
-  int32_t diagonal_slots = 0, temp_slots = 0;
+  int32_t diagonal_slots = 0, temp_slots = 0, saved_slots = 0;
+  int32_t contributions = 0;
   int32_t q_row = -1, kv_column = -1, q_diagonal = -1;  // slots of the indices themselves, or -1
-  int32_t chunk_elements = 0;                           // of the tile phase; 0: the whole tile
+  // Of the tile phase and of the backward phase; 0: the whole tile.
+  int32_t chunk_elements = 0, backward_chunk_elements = 0;
 };
 
 /// A captured tensor of one call. Strides count elements.
@@ -101,11 +106,32 @@ struct TileCapture {
 using SlowTile = void (*)(const void* context, bool apply_mask, int64_t b, int64_t h, int64_t q0,
                           int64_t rows, int64_t kv0, int64_t cols, float* scores, int64_t ld);
 
+/// Where one contribution of a joint program goes (TileProgram::contributions() has its class). Every
+/// addition is `+=`: the caller clears the memory, and whoever adds to the same memory does so in a
+/// fixed order.
+///
+/// scalar, row, column, diagonal: sums. Of the element (q, kv) the sum at position 0, q, kv or kv - q,
+/// in data[position - first]. tile, gathered: the whole gradient tensor, or a private copy of it;
+/// `first` is not looked at. An index outside the sizes is skipped.
+struct TileGradient {
+  float* data = nullptr;  // nullptr: not wanted, skipped
+  int64_t first = 0;
+  int64_t sizes[TileCapture::kMaxRank] = {};
+  int64_t strides[TileCapture::kMaxRank] = {};  // in elements
+};
+
+/// The same for the backward part. `scores` are the raw ones, rows of `pitch` floats; nullptr if the
+/// derivative reads none.
+using SlowBackward = void (*)(const void* context, int64_t b, int64_t h, int64_t q0, int64_t rows,
+                              int64_t kv0, int64_t cols, const float* scores, int64_t pitch,
+                              float* dout, int64_t ld, const TileGradient* gradients);
+
 /// What one call runs on.
 struct TileArguments {
   const uint32_t* params = nullptr;  // the bits of an f32 or i32, or 0 / -1
   const TileCapture* captures = nullptr;
-  SlowTile slow = nullptr;  // if set, it runs instead of the code
+  SlowTile slow = nullptr;  // if set, these run instead of the code
+  SlowBackward slow_backward = nullptr;
   const void* slow_context = nullptr;
 };
 

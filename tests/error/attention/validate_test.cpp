@@ -80,11 +80,25 @@ TEST_F(ValidateTest, Device) {
 }
 
 TEST_F(ValidateTest, DTypes) {
-  key.dtype = DType::bf16;
-  EXPECT_EQ(error(), text("key dtype must equal query dtype: expected f32, got bf16"));
-  key.dtype = DType::f32;
-  value.dtype = DType::f64;
-  EXPECT_EQ(error(), text("value dtype must equal query dtype: expected f32, got f64"));
+  key.dtype = DType::f64;
+  EXPECT_EQ(error(), text("key must be f64 if the query is, and only then: "
+                          "expected f32, bf16 or f16, got f64"));
+  query.dtype = DType::f64;
+  EXPECT_EQ(error(), text("value must be f64 if the query is, and only then: "
+                          "expected f64, got f32"));
+}
+
+TEST_F(ValidateTest, NarrowDTypesMix) {
+  for (const DType q : {DType::f32, DType::bf16, DType::f16}) {
+    for (const DType k : {DType::f32, DType::bf16, DType::f16}) {
+      for (const DType v : {DType::f32, DType::bf16, DType::f16}) {
+        query.dtype = q;
+        key.dtype = k;
+        value.dtype = v;
+        EXPECT_EQ(error(), "no error");
+      }
+    }
+  }
 }
 
 TEST_F(ValidateTest, HeadDim) {

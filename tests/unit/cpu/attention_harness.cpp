@@ -32,21 +32,44 @@ TensorView filled(std::vector<float>& data, const Dims& sizes, const Random& ran
   return view(data.data(), sizes);
 }
 
+uint16_t narrowed(float x, DType dtype) {
+  return dtype == DType::bf16 ? BFloat16(x).bits : Float16(x).bits;
+}
+float widened(uint16_t bits, DType dtype) {
+  BFloat16 bf16;
+  Float16 f16;
+  bf16.bits = f16.bits = bits;
+  return dtype == DType::bf16 ? static_cast<float>(bf16) : static_cast<float>(f16);
+}
+
 // Outputs of a problem, and the problem.
 struct Call {
-  explicit Call(const Inputs& inputs) {
+  Call(const Inputs& inputs, DType out_type)
+      : query(inputs.query, inputs.types.query),
+        key(inputs.key, inputs.types.key),
+        value(inputs.value, inputs.types.value) {
     const Shape& s = inputs.shape;
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const int64_t rows = s.batch * s.q_heads * s.q_len;
     result.out.assign(static_cast<std::size_t>(rows * inputs.value_dim()), nan);
     result.lse.assign(static_cast<std::size_t>(rows), nan);
+    narrow_out.assign(out_type == DType::f32 ? 0 : result.out.size(), narrowed(nan, out_type));
     FlexOptions options = inputs.options;
     options.lse = view(result.lse.data(), {s.batch, s.q_heads, s.q_len});
-    const TensorView out =
-        view(result.out.data(), {s.batch, s.q_heads, s.q_len, inputs.value_dim()});
-    problem = attention::validate("test", inputs.query, inputs.key, inputs.value, out, options);
+    TensorView out = view(result.out.data(), {s.batch, s.q_heads, s.q_len, inputs.value_dim()});
+    out.dtype = out_type;
+    if (out_type != DType::f32) out.data = narrow_out.data();
+    problem = attention::validate("test", query.view, key.view, value.view, out, options);
   }
+  Result finish() {
+    for (std::size_t i = 0; i < narrow_out.size(); ++i) {
+      result.out[i] = widened(narrow_out[i], problem.out.dtype);
+    }
+    return result;
+  }
+  Narrowed query, key, value;
   Result result;
+  std::vector<uint16_t> narrow_out;
   attention::Problem problem;
 };
 
@@ -92,6 +115,24 @@ std::string to_string(const Shape& s) {
   return text + ", value_dim " + std::to_string(s.value_dim);
 }
 
+std::string to_string(const Types& types) {
+  std::string text = "query " + std::string(name_of(types.query)) + ", key " + name_of(types.key);
+  return text + ", value " + name_of(types.value) + ", out " + name_of(types.out);
+}
+
+Narrowed::Narrowed(const TensorView& from, DType dtype) : view(from) {
+  view.dtype = dtype;
+  if (dtype == DType::f32 || from.numel() == 0) return;
+  int64_t first = 0, last = 0;  // elements of the memory that the strides lead to
+  for (int i = 0; i < from.rank(); ++i) {
+    const int64_t span = (from.size(i) - 1) * from.stride(i);
+    (span < 0 ? first : last) += span;
+  }
+  const auto* elements = static_cast<const float*>(from.data);
+  for (int64_t i = first; i <= last; ++i) data.push_back(narrowed(elements[i], dtype));
+  view.data = data.data() - first;
+}
+
 Inputs::Inputs(const Shape& s, uint64_t seed) : shape(s) {
   const Random random(seed);
   uint64_t position = 0;
@@ -105,7 +146,7 @@ bool Result::operator==(const Result& other) const {
 }
 
 Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads) {
-  Call call(inputs);
+  Call call(inputs, inputs.types.out);
   const attention::Problem& problem = call.problem;
   const TileProgram program = lower(problem.score_mod, problem.mask_mod);
   const TileBinding binding =
@@ -123,13 +164,13 @@ Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int thread
     ADD_FAILURE() << "written " << i - bytes << " bytes behind the workspace";
     break;
   }
-  return call.result;
+  return call.finish();
 }
 
 Result run_reference(const Inputs& inputs) {
-  Call call(inputs);
+  Call call(inputs, DType::f32);
   attention::reference(call.problem, default_executor());
-  return call.result;
+  return call.finish();
 }
 
 ::testing::AssertionResult is_near(const Result& got, const Result& expected, double tolerance) {
@@ -140,7 +181,7 @@ Result run_reference(const Inputs& inputs) {
 ::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs, int threads,
                                     double tolerance) {
   auto near = is_near(run_kernels(kernels, inputs, threads), run_reference(inputs), tolerance);
-  if (!near) near << " (" << to_string(inputs.shape) << ")";
+  if (!near) near << " (" << to_string(inputs.shape) << "; " << to_string(inputs.types) << ")";
   return near;
 }
 

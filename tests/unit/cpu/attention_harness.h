@@ -35,18 +35,33 @@ struct Shape {
 };
 std::string to_string(const Shape& shape);
 
-/// Contiguous inputs, normally distributed, and what is asked of them.
+/// What tensors are stored as.
+struct Types {
+  DType query = DType::f32, key = DType::f32, value = DType::f32, out = DType::f32;
+};
+std::string to_string(const Types& types);
+
+/// Contiguous inputs, normally distributed, and what is asked of them. They are written as f32 and narrowed
+/// to `types`, strides kept, when they are used.
 struct Inputs {
   explicit Inputs(const Shape& shape, uint64_t seed = 1);
   int64_t value_dim() const { return shape.value_dim == 0 ? shape.head_dim : shape.value_dim; }
 
   Shape shape;
   std::vector<float> query_data, key_data, value_data;
-  TensorView query, key, value;  // may be replaced by other views
-  FlexOptions options;           // score_mod, block_mask, scale
+  TensorView query, key, value;  // of f32; may be replaced by other views
+  Types types;
+  FlexOptions options;  // score_mod, block_mask, scale
 };
 
-/// out and lse, contiguous. They are full of NaN before the run.
+/// A copy of an f32 tensor in another dtype, with the same strides.
+struct Narrowed {
+  Narrowed(const TensorView& from, DType dtype);
+  std::vector<uint16_t> data;
+  TensorView view;
+};
+
+/// out and lse, contiguous and widened. They are full of NaN before the run.
 struct Result {
   std::vector<float> out, lse;
   bool operator==(const Result&) const;  // bit by bit
@@ -60,7 +75,7 @@ Result run_reference(const Inputs& inputs);
 ::testing::AssertionResult is_near(const Result& got, const Result& expected,
                                    double tolerance = 4e-6);
 
-/// run_kernels against run_reference.
+/// run_kernels against run_reference, which gives f32 for any `types.out`.
 ::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs,
                                     int threads = 1, double tolerance = 4e-6);
 
