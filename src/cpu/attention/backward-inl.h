@@ -62,7 +62,7 @@ struct BackwardScratch {
   }
 
   static bool gradient_of_scores(const BackwardCall& call) {
-    return call.dquery.data != nullptr || call.dkey.data != nullptr;
+    return call.dquery.data != nullptr || call.dkey.data != nullptr || call.captures_wanted;
   }
 
  private:
@@ -81,7 +81,7 @@ FOVEA_INLINE void clear(float* to, int64_t floats) {
 /// As multiply<Update::add>, but leaves out the products with elements of A that are 0: 0 * inf and 0 *
 /// NaN must not reach a gradient through a weight that is not there.
 __attribute__((noinline)) void add_products_exactly(int64_t rows, int64_t k, int64_t vectors,
-                                                    const MatrixOperands& m) {
+                                                    const MatrixOperands<float>& m) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t v = 0; v < vectors; ++v) {
       const float* b = m.b + v / kBlockVectors * m.b_panel + v % kBlockVectors * kLanes;
@@ -96,7 +96,7 @@ __attribute__((noinline)) void add_products_exactly(int64_t rows, int64_t k, int
   }
 }
 
-void add_products(int64_t rows, int64_t k, int64_t vectors, const MatrixOperands& m, bool exact) {
+void add_products(int64_t rows, int64_t k, int64_t vectors, const MatrixOperands<float>& m, bool exact) {
   if (exact) return add_products_exactly(rows, k, vectors, m);
   multiply<Update::add>(rows, k, 0, vectors, m);
 }
@@ -138,7 +138,8 @@ class BackwardKernel {
  private:
   PackJob pack_job(const Tensor4& from, int64_t width) const {
     PackJob job;
-    job.from = row_of(from, keys_.b, keys_.kv_head, keys_.kv_first + keys_.kv0);
+    job.from = row_of(from, keys_.b, keys_.kv_head, keys_.kv_first + keys_.kv0).data;
+    job.dtype = from.dtype;
     job.row = from.row;
     job.column = from.column;
     job.last = job.length = keys_.keys;
@@ -179,20 +180,20 @@ class BackwardKernel {
   };
   Rows rows_of(const Tensor4& from, const Tile& tile, bool in_place, int64_t width, float* copy,
                int64_t copy_row) const {
-    const float* at = row_of(from, walk_->b, walk_->h, walk_->q_first + tile.q0);
-    if (in_place) return {at, from.row, from.column};
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      for (int64_t c = 0; c < width; c += kLanes) {
-        store(copy + r * copy_row + c, load_columns(at + r * from.row, from.column, c, width));
+    const void* at = row_of(from, walk_->b, walk_->h, walk_->q_first + tile.q0).data;
+    if (in_place) return {static_cast<const float*>(at), from.row, from.column};
+    with_elements(from.dtype, at, [&](const auto* row) {
+      for (int64_t r = 0; r < tile.rows; ++r, row += from.row) {
+        for (int64_t c = 0; c < width; c += kLanes) {
+          store(copy + r * copy_row + c, load_columns(row, from.column, c, width));
+        }
       }
-    }
+    });
     return {copy, copy_row, 1};
   }
 
-  bool any_row(const uint8_t* flags, const Tile& tile) const {
-    const int64_t chunks = (call_.q_len + kFiniteChunk - 1) / kFiniteChunk;
-    flags += (walk_->b * call_.q_heads + walk_->h) * chunks;
-    for (int64_t c = tile.q0 / kFiniteChunk; c * kFiniteChunk < tile.q0 + tile.rows; ++c) {
+  bool any_row(const uint8_t* flags, int64_t first, int64_t rows) const {
+    for (int64_t c = first / kFiniteChunk; c * kFiniteChunk < first + rows; ++c) {
       if (flags[c] != 0) return true;
     }
     return false;
@@ -218,7 +219,7 @@ class BackwardKernel {
   /// scores = rows * keys^T, or the same of dout and values.
   void multiply_keys(const Tile& tile, const Rows& rows, const float* keys, int64_t width,
                      float* scores, Next next) const {
-    const MatrixOperands m{.a = rows.data,
+    const MatrixOperands<float> m{.a = rows.data,
                            .a_row = rows.row,
                            .a_k = rows.column,
                            .b = keys,
@@ -227,7 +228,7 @@ class BackwardKernel {
                            .c = scores,
                            .c_row = scratch_.tile_row,
                            .then = next.data,
-                           .then_floats = next.floats};
+                           .then_words = next.floats};
     multiply<Update::overwrite>(tile.rows, width, tile.key / kLanes,
                                 whole_vectors(tile.offset() + tile.keys) / kLanes, m);
   }
@@ -236,7 +237,7 @@ class BackwardKernel {
   void add_to_keys(const Tile& tile, const float* scores, const Rows& rows, int64_t width,
                    float* sums, bool exact, Next next) const {
     const int64_t sum_row = whole_vectors(width);
-    const MatrixOperands m{.a = scores,
+    const MatrixOperands<float> m{.a = scores,
                            .a_row = 1,
                            .a_k = scratch_.tile_row,
                            .b = rows.data,
@@ -245,14 +246,14 @@ class BackwardKernel {
                            .c = sums + tile.key * sum_row,
                            .c_row = sum_row,
                            .then = next.data,
-                           .then_floats = next.floats};
+                           .then_words = next.floats};
     add_products(tile.keys, tile.rows, sum_row / kLanes, m, exact);
   }
 
   void add_to_queries(const Tile& tile, const float* gradients, bool exact) const {
     const QuerySums& to = walk_->queries;
     const int64_t vectors = whole_vectors(call_.head_dim) / kLanes;
-    const MatrixOperands m{.a = gradients,
+    const MatrixOperands<float> m{.a = gradients,
                            .a_row = scratch_.tile_row,
                            .a_k = 1,
                            .b = scratch_.key_rows + tile.key * kBlockColumns,
@@ -261,7 +262,7 @@ class BackwardKernel {
                            .c = to.data + tile.q0 * to.row,
                            .c_row = to.row,
                            .then = nullptr,
-                           .then_floats = 0};
+                           .then_words = 0};
     if (!exact && is_first(tile)) {
       multiply<Update::overwrite>(tile.rows, tile.keys, 0, vectors, m);
       return;
@@ -296,13 +297,13 @@ class BackwardKernel {
 
   void step(const Tile& tile) const {
     const bool of_scores = BackwardScratch::gradient_of_scores(call_);
-    const int64_t head_row = (walk_->b * call_.q_heads + walk_->h) * call_.q_len + tile.q0;
+    const int64_t first_row = row_number(call_, walk_->b, walk_->h, walk_->q_first + tile.q0);
     const Rows query = rows_of(call_.query, tile, call_.query_in_place, call_.head_dim,
                                scratch_.query_copy, scratch_.query_copy_row);
     const Rows dout = rows_of(call_.dout, tile, call_.dout_in_place, call_.value_dim,
                               scratch_.dout_copy, scratch_.dout_copy_row);
-    const bool query_bad = any_row(call_.query_not_finite, tile);
-    const bool dout_bad = any_row(call_.dout_not_finite, tile);
+    const bool query_bad = any_row(call_.query_not_finite, first_row, tile.rows);
+    const bool dout_bad = any_row(call_.dout_not_finite, first_row, tile.rows);
     const bool keys_bad = any_key(tile);
     const QuerySums& sums = walk_->queries;
 
@@ -323,11 +324,14 @@ class BackwardKernel {
            .scores = scores,
            .gradients = gradients,
            .row = scratch_.tile_row,
-           .lse = call_.row_lse + head_row,
-           .delta = call_.row_delta + head_row,
+           .lse = call_.row_lse + first_row,
+           .delta = call_.row_delta + first_row,
            .unit = call_.has_score_mod ? kLog2E : call_.scale * kLog2E,
            .masked = run_program,
            .exact = query_bad || dout_bad || keys_bad});
+    if (run_program && of_scores) {
+      machine_->run_backward(gradients, scratch_.tile_row, walk_->gradients);
+    }
 
     if (call_.dvalue.data != nullptr) {
       add_to_keys(tile, scores, dout, call_.value_dim, scratch_.value_sums, dout_bad,
@@ -370,13 +374,15 @@ void walk_backward(const BackwardCall& call, const BackwardKeys& keys, const Bac
 
 void store_sums(const Gradient4& to, const BackwardKeys& keys, int64_t width, float factor,
                 float* sums, int64_t sum_row) {
-  float* row = row_of(to, keys.b, keys.kv_head, keys.kv_first + keys.kv0);
-  for (int64_t j = 0; j < keys.keys; ++j, row += to.row, sums += sum_row) {
-    for (int64_t c = 0; c < width; c += kLanes) {
-      store_columns(row, to.column, c, width, load(sums + c) * factor);
-      store(sums + c, Floats{});
+  const int64_t first = keys.kv_first + keys.kv0;
+  with_elements(to.dtype, row_of(to, keys.b, keys.kv_head, first).data, [&](auto* row) {
+    for (int64_t j = 0; j < keys.keys; ++j, row += to.row, sums += sum_row) {
+      for (int64_t c = 0; c < width; c += kLanes) {
+        store_columns(row, to.column, c, width, load(sums + c) * factor);
+        store(sums + c, Floats{});
+      }
     }
-  }
+  });
 }
 
 void store_key_gradient(const BackwardCall& call, const BackwardKeys& keys, void* memory) {

@@ -20,7 +20,7 @@ using attention::Problem;
 using attention::Sequence;
 
 // Rows of a task of the first pass.
-constexpr int64_t kRowStep = 8 * kFiniteChunk;
+constexpr int64_t kRowStep = 16 * kFiniteChunk;
 
 // Until the task that must be first is done, which was handed out before: a short look, then the processor is
 // left to it.
@@ -38,16 +38,17 @@ class Backward {
         problem_(problem.forward),
         executor_(executor),
         layout_(kernels, program, problem, executor.num_threads()),
-        call_(backward_call(kernels, program, &binding, problem)),
+        call_(backward_call(kernels, layout_, program, &binding, problem)),
         key_is_shared_(is_shared(problem.dkey)),
         value_is_shared_(is_shared(problem.dvalue)),
         memory_(static_cast<char*>(workspace.data)) {
-    call_.key_tile = layout_.key_tile;
-    call_.row_tile = layout_.row_tile;
     call_.row_lse = reinterpret_cast<float*>(memory_ + layout_.lse_offset);
     call_.row_delta = reinterpret_cast<float*>(memory_ + layout_.delta_offset);
     call_.query_not_finite = reinterpret_cast<uint8_t*>(memory_ + layout_.query_flags_offset);
     call_.dout_not_finite = reinterpret_cast<uint8_t*>(memory_ + layout_.dout_flags_offset);
+    if (layout_.query_sums_bytes != 0) {
+      call_.query_sums = reinterpret_cast<float*>(memory_ + layout_.query_sums_offset);
+    }
   }
 
   void run() {
@@ -79,16 +80,9 @@ class Backward {
   };
 
   void prepare_rows() {
-    const int64_t steps = (problem_.q_len + kRowStep - 1) / kRowStep;
-    executor_.parallel(problem_.batch * problem_.q_heads * steps, [&](int64_t task, int) {
-      BackwardRows rows;
-      rows.b = task / steps / problem_.q_heads;
-      rows.h = task / steps % problem_.q_heads;
-      const Sequence sequence = problem_.sequence(rows.b);
-      rows.q_first = sequence.q_first;
-      rows.q0 = task % steps * kRowStep;
-      rows.rows = std::min(kRowStep, sequence.q_len - rows.q0);
-      if (rows.rows > 0) kernels_.prepare_rows(call_, rows);
+    executor_.parallel((layout_.rows + kRowStep - 1) / kRowStep, [&](int64_t task, int) {
+      const int64_t first = task * kRowStep;
+      kernels_.prepare_rows(call_, {first, std::min(first + kRowStep, layout_.rows)});
     });
   }
 
@@ -127,11 +121,15 @@ class Backward {
   QuerySums sums_of(const Task& task, int64_t index, int64_t b, int64_t h, int64_t q_first) const {
     QuerySums sums;
     if (call_.dquery.data == nullptr) return sums;
-    const Gradient4& to = call_.dquery;
     sums.touched = task.touched + index * layout_.units;
     sums.unit = layout_.unit;
-    if (sums_in_place(task)) {
-      sums.data = to.data + b * to.batch + h * to.head + q_first * to.row;
+    if (sums_in_place(task) && call_.query_sums != nullptr) {
+      const int64_t row = b * call_.batch_rows + h * call_.head_rows + q_first;
+      sums.data = call_.query_sums + row * layout_.query_row;
+      sums.row = layout_.query_row;
+    } else if (sums_in_place(task)) {
+      const Gradient4& to = call_.dquery;
+      sums.data = static_cast<float*>(to.data) + b * to.batch + h * to.head + q_first * to.row;
       sums.row = to.row;
     } else {
       sums.data = task.sums + index * problem_.q_len * layout_.query_row;
@@ -206,6 +204,7 @@ class Backward {
       part.from = sums_of(task, index, part.b, part.h, part.q_first);
       part.first = task.chunk == 0;
       part.in_place = sums_in_place(task);
+      part.last = task.chunk + 1 == layout_.chunks;
       kernels_.add_queries(call_, part);
     }
   }

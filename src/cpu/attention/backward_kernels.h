@@ -2,14 +2,16 @@
 #pragma once
 
 #include "cpu/attention/kernels.h"
+#include "cpu/attention/tile_code.h"
 
 /// What the per-ISA kernels of the backward pass are given: plain structs, and a table of functions for each
 /// ISA. Kernel sources include this, so it holds no code.
 namespace fovea::cpu {
 
-/// A gradient (B, H, L, E) to be written; data is nullptr if it is not wanted.
+/// A gradient (B, H, L, E) of f32, bf16 or f16 to be written; data is nullptr if it is not wanted.
 struct Gradient4 {
-  float* data = nullptr;
+  void* data = nullptr;
+  DType dtype = DType::f32;
   int64_t batch = 0, head = 0, row = 0, column = 0;
 };
 
@@ -25,13 +27,19 @@ struct BackwardCall {
   Tensor4 query, key, value, out, dout;
   RowInput lse, dlse;  // dlse may have no data: 0
   Gradient4 dquery, dkey, dvalue;
-  int64_t q_heads = 0, q_len = 0, head_dim = 0, value_dim = 0;
+  // Row numbers: of the rows of all query heads, over the batch of the query tensor.
+  int64_t q_heads = 0, batch_rows = 0, head_rows = 0;  // from batch to batch, from head to head
+  /// Where chunks add up the gradient of queries if it cannot hold the sums itself: query_row floats a
+  /// row, or nullptr.
+  float* query_sums = nullptr;
+  int64_t query_row = 0;
+  int64_t head_dim = 0, value_dim = 0;
   float scale = 1;
   int64_t key_tile = 0, row_tile = 0;  // at most, of a tile
-  // Of each row, as [batch][q_heads][q_len]: what prepare_rows leaves for the tiles.
+  // Of each row: what prepare_rows leaves for the tiles.
   float* row_lse = nullptr;    // base 2; -inf: the row sees nothing
   float* row_delta = nullptr;  // sum(dout * out) - dlse
-  // [batch][q_heads][chunks of kFiniteChunk rows]: some element is inf or NaN.
+  // For kFiniteChunk row numbers: some element is inf or NaN.
   uint8_t* query_not_finite = nullptr;
   uint8_t* dout_not_finite = nullptr;
   // Whether tiles read these where they are. If not, rows are copied.
@@ -39,14 +47,16 @@ struct BackwardCall {
   const TileProgram* program = nullptr;  // or nullptr: nothing to run, and no mask
   const TileBinding* binding = nullptr;
   bool has_score_mod = false;
+  bool captures_wanted = false;  // the program adds to gradients of captured tensors
 };
 
-/// Rows [q0, q0 + rows) of a head. Positions count from the sequence's first row, q_first of the tensor.
-struct BackwardRows {
-  int64_t b = 0, h = 0, q_first = 0, q0 = 0, rows = 0;
+/// Rows [first, last) by number; `first` is a multiple of kFiniteChunk.
+struct RowRange {
+  int64_t first = 0, last = 0;
 };
 
-/// Keys [kv0, kv0 + keys) of a kv head; likewise.
+/// Keys [kv0, kv0 + keys) of a kv head. Positions count from the sequence's first, kv_first of the tensor;
+/// likewise those of queries below.
 struct BackwardKeys {
   int64_t b = 0, kv_head = 0, kv_first = 0, kv0 = 0, keys = 0;
 };
@@ -71,21 +81,23 @@ struct BackwardWalk {
   int64_t b = 0, h = 0, q_first = 0, q_len = 0;
   const BackwardStrip* strips = nullptr;
   int64_t count = 0;
-  QuerySums queries;  // without data: not wanted
+  QuerySums queries;                         // without data: not wanted
+  const TileGradient* gradients = nullptr;  // by contribution of the program
 };
 
 /// What one chunk of keys gives to the gradient of a head's queries.
 struct QueryPart {
   int64_t b = 0, h = 0, q_first = 0, q_len = 0;
   QuerySums from;
-  bool first = false;     // overwrites, and clears what is not touched; else adds
-  bool in_place = false;  // of the first: `from` is the gradient itself
+  bool first = false;     // of the chunks: overwrites, and clears what is not touched; else adds
+  bool in_place = false;  // of the first: `from` is where it would go
+  bool last = false;      // of the chunks: query_sums are complete
 };
 
 struct BackwardKernels {
   int lanes = 0;
   size_t (*scratch)(const BackwardCall& call) = nullptr;  // bytes a worker, multiple of 64
-  void (*prepare_rows)(const BackwardCall& call, const BackwardRows& rows) = nullptr;
+  void (*prepare_rows)(const BackwardCall& call, const RowRange& rows) = nullptr;
   /// Once a task, before the others.
   void (*begin)(const BackwardCall& call, void* scratch) = nullptr;
   /// Packs a tile of keys, and then walks rows with it.

@@ -63,11 +63,26 @@ void choose_chunks(BackwardLayout& layout, const BackwardProblem& problem) {
   layout.chunks = std::max<int64_t>(1, ceil_div(p.kv_len, layout.chunk_keys));
 }
 
-// Rows are read as an operand of products: whole vectors of columns that lie together. Rows that are a power
-// of two apart share few cache sets.
+// Rows that products can read where they are: whole vectors of columns that lie together.
 bool is_readable(const TensorView& rows, int64_t lanes) {
-  const int64_t width = rows.size(3);
-  return rows.stride(3) == 1 && width % lanes == 0;
+  return rows.stride(3) == 1 && rows.size(3) % lanes == 0;
+}
+
+Tensor4 tensor(const TensorView& view) {
+  // One batch entry serves all: that of a jagged tensor.
+  return {view.data,      view.dtype,     view.size(0) == 1 ? 0 : view.stride(0),
+          view.stride(1), view.stride(2), view.stride(3)};
+}
+
+Gradient4 gradient(const TensorView& view) {
+  if (!view) return {};
+  return {view.data,      view.dtype,     view.size(0) == 1 ? 0 : view.stride(0),
+          view.stride(1), view.stride(2), view.stride(3)};
+}
+
+RowInput row_input(const TensorView& view) {
+  return {view.data, view.dtype == DType::f64, view.size(0) == 1 ? 0 : view.stride(0),
+          view.stride(1), view.stride(2)};
 }
 
 }  // namespace
@@ -77,60 +92,41 @@ BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const TileProgram
   const Problem& p = problem.forward;
   choose_tiles(*this, p);
   choose_chunks(*this, problem);
+  rows = p.query.size(0) * p.query.size(1) * p.query.size(2);
 
   std::size_t bytes = 0;
   const auto take = [&](std::size_t& offset, std::size_t size) {
     offset = bytes;
     bytes += align(size);
   };
-  stat_rows = p.batch * p.q_heads * p.q_len;
-  stat_chunks = p.batch * p.q_heads * ceil_div(p.q_len, kFiniteChunk);
-  take(lse_offset, floats(stat_rows));
-  take(delta_offset, floats(stat_rows));
-  take(query_flags_offset, static_cast<std::size_t>(stat_chunks));
-  take(dout_flags_offset, static_cast<std::size_t>(stat_chunks));
+  const auto flags = static_cast<std::size_t>(ceil_div(rows, kFiniteChunk));
+  take(lse_offset, floats(rows));
+  take(delta_offset, floats(rows));
+  take(query_flags_offset, flags);
+  take(dout_flags_offset, flags);
   take(tickets_offset, static_cast<std::size_t>(heads) * sizeof(int64_t));
 
-  std::size_t private_floats = 0, flags = 0;
+  std::size_t private_bytes = 0, touched_bytes = 0;
   if (problem.dquery) {
-    in_place = problem.dquery.stride(3) == 1 && p.head_dim % kernels.lanes == 0;
     query_row = round_up(p.head_dim, kernels.lanes);
-    if (!in_place || chunks > 1) {
-      private_floats = static_cast<std::size_t>(task_heads * p.q_len * query_row);
-    }
-    flags = static_cast<std::size_t>(task_heads * units);
+    const bool apart = problem.dquery.dtype != DType::f32 && chunks > 1;
+    if (apart) query_sums_bytes = floats(rows * query_row);
+    in_place = apart || (problem.dquery.dtype == DType::f32 &&
+                         is_readable(problem.dquery, kernels.lanes));
+    if (!in_place || chunks > 1) private_bytes = floats(task_heads * p.q_len * query_row);
+    touched_bytes = align(static_cast<std::size_t>(task_heads * units));
   }
-  BackwardCall call = backward_call(kernels, program, nullptr, problem);
-  call.key_tile = key_tile;
-  call.row_tile = row_tile;
-  sums_offset = kernels.scratch(call);
-  touched_offset = sums_offset + align(private_floats * sizeof(float));
-  worker_bytes = touched_offset + align(flags);
+  take(query_sums_offset, query_sums_bytes);
+  sums_offset = kernels.scratch(backward_call(kernels, *this, program, nullptr, problem));
+  touched_offset = sums_offset + private_bytes;
+  worker_bytes = touched_offset + touched_bytes;
   take(workers_offset, worker_bytes * static_cast<std::size_t>(threads));
   total_bytes = bytes;
 }
 
-namespace {
-
-Tensor4 tensor(const TensorView& view) {
-  return {static_cast<const float*>(view.data), view.stride(0), view.stride(1), view.stride(2),
-          view.stride(3)};
-}
-
-Gradient4 gradient(const TensorView& view) {
-  if (!view) return {};
-  return {static_cast<float*>(view.data), view.stride(0), view.stride(1), view.stride(2),
-          view.stride(3)};
-}
-
-RowInput row_input(const TensorView& view) {
-  return {view.data, view.dtype == DType::f64, view.stride(0), view.stride(1), view.stride(2)};
-}
-
-}  // namespace
-
-BackwardCall backward_call(const BackwardKernels& kernels, const TileProgram& program,
-                           const TileBinding* binding, const BackwardProblem& problem) {
+BackwardCall backward_call(const BackwardKernels& kernels, const BackwardLayout& layout,
+                           const TileProgram& program, const TileBinding* binding,
+                           const BackwardProblem& problem) {
   const Problem& p = problem.forward;
   BackwardCall call;
   call.query = tensor(p.query);
@@ -144,12 +140,19 @@ BackwardCall backward_call(const BackwardKernels& kernels, const TileProgram& pr
   call.dkey = gradient(problem.dkey);
   call.dvalue = gradient(problem.dvalue);
   call.q_heads = p.q_heads;
-  call.q_len = p.q_len;
+  call.head_rows = p.query.size(2);
+  call.batch_rows = p.query.size(0) == 1 ? 0 : p.q_heads * call.head_rows;
+  call.query_row = layout.query_row;
   call.head_dim = p.head_dim;
   call.value_dim = p.value_dim;
   call.scale = static_cast<float>(p.scale);
-  call.query_in_place = !problem.dkey || is_readable(p.query, kernels.lanes);
-  call.dout_in_place = !problem.dvalue || is_readable(problem.dout, kernels.lanes);
+  call.key_tile = layout.key_tile;
+  call.row_tile = layout.row_tile;
+  const auto in_place = [&](const TensorView& rows, const TensorView& gradient) {
+    return rows.dtype == DType::f32 && (!gradient || is_readable(rows, kernels.lanes));
+  };
+  call.query_in_place = in_place(p.query, problem.dkey);
+  call.dout_in_place = in_place(problem.dout, problem.dvalue);
   if (!program.empty()) {
     call.program = &program;
     call.binding = binding;

@@ -5,3 +5,4 @@
 #define FOVEA_SIMD_PAIRS 1
 #define FOVEA_ISA_NAMESPACE wide
 #include "cpu/attention/kernels_isa.cpp"  // NOLINT
+#include "cpu/attention/backward_isa.cpp"  // NOLINT
