@@ -22,9 +22,9 @@ FOVEA_INLINE int64_t whole_panels(int64_t n) {
 struct BackwardScratch {
   // Floats from row to row: of a tile, of the sums and of copied rows.
   int64_t tile_row, key_row, value_row, query_copy_row, dout_copy_row;
-  float *keys, *values;        // transposed: panels of kBlockColumns keys
-  float* key_rows;             // panels of columns, times the scale
-  uint8_t* keys_not_finite;    // one for kFiniteChunk keys
+  float *keys, *values;      // transposed: panels of kBlockColumns keys
+  float* key_rows;           // panels of columns, times the scale
+  uint8_t* keys_not_finite;  // one for kFiniteChunk keys
   float *key_sums, *value_sums;
   float *scores, *gradients;
   float *query_copy, *dout_copy;
@@ -96,7 +96,8 @@ __attribute__((noinline)) void add_products_exactly(int64_t rows, int64_t k, int
   }
 }
 
-void add_products(int64_t rows, int64_t k, int64_t vectors, const MatrixOperands<float>& m, bool exact) {
+void add_products(int64_t rows, int64_t k, int64_t vectors, const MatrixOperands<float>& m,
+                  bool exact) {
   if (exact) return add_products_exactly(rows, k, vectors, m);
   multiply<Update::add>(rows, k, 0, vectors, m);
 }
@@ -211,8 +212,7 @@ class BackwardKernel {
     const float* data;
     int64_t floats;
   };
-  static Next next_of(const float* data, int64_t row, int64_t column, int64_t width,
-                      int64_t rows) {
+  static Next next_of(const float* data, int64_t row, int64_t column, int64_t width, int64_t rows) {
     return {data, column == 1 && row == width ? rows * width : 0};
   }
 
@@ -220,15 +220,15 @@ class BackwardKernel {
   void multiply_keys(const Tile& tile, const Rows& rows, const float* keys, int64_t width,
                      float* scores, Next next) const {
     const MatrixOperands<float> m{.a = rows.data,
-                           .a_row = rows.row,
-                           .a_k = rows.column,
-                           .b = keys,
-                           .b_k = kBlockColumns,
-                           .b_panel = width * kBlockColumns,
-                           .c = scores,
-                           .c_row = scratch_.tile_row,
-                           .then = next.data,
-                           .then_words = next.floats};
+                                  .a_row = rows.row,
+                                  .a_k = rows.column,
+                                  .b = keys,
+                                  .b_k = kBlockColumns,
+                                  .b_panel = width * kBlockColumns,
+                                  .c = scores,
+                                  .c_row = scratch_.tile_row,
+                                  .then = next.data,
+                                  .then_words = next.floats};
     multiply<Update::overwrite>(tile.rows, width, tile.key / kLanes,
                                 whole_vectors(tile.offset() + tile.keys) / kLanes, m);
   }
@@ -238,15 +238,15 @@ class BackwardKernel {
                    float* sums, bool exact, Next next) const {
     const int64_t sum_row = whole_vectors(width);
     const MatrixOperands<float> m{.a = scores,
-                           .a_row = 1,
-                           .a_k = scratch_.tile_row,
-                           .b = rows.data,
-                           .b_k = rows.row,
-                           .b_panel = kBlockColumns,
-                           .c = sums + tile.key * sum_row,
-                           .c_row = sum_row,
-                           .then = next.data,
-                           .then_words = next.floats};
+                                  .a_row = 1,
+                                  .a_k = scratch_.tile_row,
+                                  .b = rows.data,
+                                  .b_k = rows.row,
+                                  .b_panel = kBlockColumns,
+                                  .c = sums + tile.key * sum_row,
+                                  .c_row = sum_row,
+                                  .then = next.data,
+                                  .then_words = next.floats};
     add_products(tile.keys, tile.rows, sum_row / kLanes, m, exact);
   }
 
@@ -254,15 +254,15 @@ class BackwardKernel {
     const QuerySums& to = walk_->queries;
     const int64_t vectors = whole_vectors(call_.head_dim) / kLanes;
     const MatrixOperands<float> m{.a = gradients,
-                           .a_row = scratch_.tile_row,
-                           .a_k = 1,
-                           .b = scratch_.key_rows + tile.key * kBlockColumns,
-                           .b_k = kBlockColumns,
-                           .b_panel = keys_.keys * kBlockColumns,
-                           .c = to.data + tile.q0 * to.row,
-                           .c_row = to.row,
-                           .then = nullptr,
-                           .then_words = 0};
+                                  .a_row = scratch_.tile_row,
+                                  .a_k = 1,
+                                  .b = scratch_.key_rows + tile.key * kBlockColumns,
+                                  .b_k = kBlockColumns,
+                                  .b_panel = keys_.keys * kBlockColumns,
+                                  .c = to.data + tile.q0 * to.row,
+                                  .c_row = to.row,
+                                  .then = nullptr,
+                                  .then_words = 0};
     if (!exact && is_first(tile)) {
       multiply<Update::overwrite>(tile.rows, tile.keys, 0, vectors, m);
       return;
@@ -340,8 +340,8 @@ class BackwardKernel {
     }
     if (call_.dkey.data != nullptr) {
       add_to_keys(tile, gradients, query, call_.head_dim, scratch_.key_sums, query_bad,
-                  next_of(dout.data + tile.rows * dout.row, dout.row, dout.column,
-                          call_.value_dim, tile.rows));
+                  next_of(dout.data + tile.rows * dout.row, dout.row, dout.column, call_.value_dim,
+                          tile.rows));
     }
     if (sums.data != nullptr) add_to_queries(tile, gradients, keys_bad);
   }
@@ -372,8 +372,9 @@ void walk_backward(const BackwardCall& call, const BackwardKeys& keys, const Bac
   BackwardKernel(call, keys, scratch).walk(walk);
 }
 
-void store_sums(const Gradient4& to, const BackwardKeys& keys, int64_t width, float factor,
-                float* sums, int64_t sum_row) {
+inline void store_sums(const Gradient4& to, const BackwardKeys& keys, int64_t width, float factor,
+                       float* sums, int64_t sum_row) {
+  if (to.data == nullptr) return;
   const int64_t first = keys.kv_first + keys.kv0;
   with_elements(to.dtype, row_of(to, keys.b, keys.kv_head, first).data, [&](auto* row) {
     for (int64_t j = 0; j < keys.keys; ++j, row += to.row, sums += sum_row) {
@@ -385,13 +386,9 @@ void store_sums(const Gradient4& to, const BackwardKeys& keys, int64_t width, fl
   });
 }
 
-void store_key_gradient(const BackwardCall& call, const BackwardKeys& keys, void* memory) {
+void store_keys(const BackwardCall& call, const BackwardKeys& keys, void* memory) {
   const BackwardScratch scratch(call, memory);
   store_sums(call.dkey, keys, call.head_dim, call.scale, scratch.key_sums, scratch.key_row);
-}
-
-void store_value_gradient(const BackwardCall& call, const BackwardKeys& keys, void* memory) {
-  const BackwardScratch scratch(call, memory);
   store_sums(call.dvalue, keys, call.value_dim, 1.0f, scratch.value_sums, scratch.value_row);
 }
 

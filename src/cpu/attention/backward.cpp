@@ -39,8 +39,6 @@ class Backward {
         executor_(executor),
         layout_(kernels, program, problem, executor.num_threads()),
         call_(backward_call(kernels, layout_, program, &binding, problem)),
-        key_is_shared_(is_shared(problem.dkey)),
-        value_is_shared_(is_shared(problem.dvalue)),
         memory_(static_cast<char*>(workspace.data)) {
     call_.row_lse = reinterpret_cast<float*>(memory_ + layout_.lse_offset);
     call_.row_delta = reinterpret_cast<float*>(memory_ + layout_.delta_offset);
@@ -63,10 +61,6 @@ class Backward {
   }
 
  private:
-  bool is_shared(const TensorView& gradient) const {
-    return layout_.batches_together && gradient && gradient.size(0) < problem_.batch;
-  }
-
   std::atomic<int64_t>* ticket(int64_t head) const {
     return reinterpret_cast<std::atomic<int64_t>*>(memory_ + layout_.tickets_offset) + head;
   }
@@ -87,8 +81,8 @@ class Backward {
   }
 
   void run_chunk(int64_t head, int64_t chunk, int worker) const {
-    char* memory = memory_ + layout_.workers_offset +
-                   static_cast<std::size_t>(worker) * layout_.worker_bytes;
+    char* memory =
+        memory_ + layout_.workers_offset + static_cast<std::size_t>(worker) * layout_.worker_bytes;
     const Task task{head, chunk, memory, reinterpret_cast<float*>(memory + layout_.sums_offset),
                     reinterpret_cast<uint8_t*>(memory + layout_.touched_offset)};
     if (call_.dquery.data != nullptr) {
@@ -149,13 +143,7 @@ class Backward {
       for (int64_t g = 0; g < group; ++g) {
         walk(task, keys, sequence, index + g, kv_head(task) * group + g, packed);
       }
-      const bool last = b + 1 == end;
-      if (call_.dkey.data != nullptr && (last || !key_is_shared_)) {
-        kernels_.store_key_gradient(call_, keys, task.scratch);
-      }
-      if (call_.dvalue.data != nullptr && (last || !value_is_shared_)) {
-        kernels_.store_value_gradient(call_, keys, task.scratch);
-      }
+      if (b + 1 == end) kernels_.store_keys(call_, keys, task.scratch);
     }
   }
 
@@ -214,7 +202,6 @@ class Backward {
   Executor& executor_;
   const BackwardLayout layout_;
   BackwardCall call_;
-  const bool key_is_shared_, value_is_shared_;
   char* memory_;
 };
 

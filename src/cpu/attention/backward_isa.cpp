@@ -11,8 +11,7 @@ const BackwardKernels kBackwardKernels = {.lanes = kLanes,
                                           .begin = begin_backward,
                                           .begin_keys = begin_keys,
                                           .walk = walk_backward,
-                                          .store_key_gradient = store_key_gradient,
-                                          .store_value_gradient = store_value_gradient,
+                                          .store_keys = store_keys,
                                           .add_queries = add_queries};
 
 }  // namespace fovea::cpu::FOVEA_ISA_NAMESPACE

@@ -81,7 +81,7 @@ struct BackwardWalk {
   int64_t b = 0, h = 0, q_first = 0, q_len = 0;
   const BackwardStrip* strips = nullptr;
   int64_t count = 0;
-  QuerySums queries;                         // without data: not wanted
+  QuerySums queries;                        // without data: not wanted
   const TileGradient* gradients = nullptr;  // by contribution of the program
 };
 
@@ -104,11 +104,8 @@ struct BackwardKernels {
   void (*begin_keys)(const BackwardCall& call, const BackwardKeys& keys, void* scratch) = nullptr;
   void (*walk)(const BackwardCall& call, const BackwardKeys& keys, const BackwardWalk& walk,
                void* scratch) = nullptr;
-  /// Stores what was summed since the last store, and begins new sums.
-  void (*store_key_gradient)(const BackwardCall& call, const BackwardKeys& keys,
-                             void* scratch) = nullptr;
-  void (*store_value_gradient)(const BackwardCall& call, const BackwardKeys& keys,
-                               void* scratch) = nullptr;
+  /// Stores the gradients of keys and values, summed since the last store, and begins new sums.
+  void (*store_keys)(const BackwardCall& call, const BackwardKeys& keys, void* scratch) = nullptr;
   void (*add_queries)(const BackwardCall& call, const QueryPart& part) = nullptr;
 };
 

@@ -21,10 +21,6 @@ int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 std::size_t floats(int64_t n) { return align(static_cast<std::size_t>(n) * sizeof(float)); }
 
-bool is_shared(const TensorView& gradient, int64_t batch) {
-  return gradient && gradient.size(0) < batch;
-}
-
 void choose_tiles(BackwardLayout& layout, const Problem& p) {
   // What is packed of the keys, their sums and two tiles of scores stay in the second-level cache.
   const int64_t dims = p.head_dim + p.value_dim;
@@ -48,8 +44,9 @@ void choose_tiles(BackwardLayout& layout, const Problem& p) {
 
 void choose_chunks(BackwardLayout& layout, const BackwardProblem& problem) {
   const Problem& p = problem.forward;
-  layout.batches_together =
-      p.sequences.empty() && (is_shared(problem.dkey, p.batch) || is_shared(problem.dvalue, p.batch));
+  for (const TensorView* gradient : {&problem.dkey, &problem.dvalue}) {
+    layout.batches_together |= p.sequences.empty() && *gradient && gradient->size(0) < p.batch;
+  }
   layout.heads = (layout.batches_together ? 1 : p.batch) * p.kv_heads;
   layout.task_heads = (layout.batches_together ? p.batch : 1) * p.group();
   const int64_t step = round_up(256, layout.span);
@@ -111,8 +108,8 @@ BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const TileProgram
     query_row = round_up(p.head_dim, kernels.lanes);
     const bool apart = problem.dquery.dtype != DType::f32 && chunks > 1;
     if (apart) query_sums_bytes = floats(rows * query_row);
-    in_place = apart || (problem.dquery.dtype == DType::f32 &&
-                         is_readable(problem.dquery, kernels.lanes));
+    in_place =
+        apart || (problem.dquery.dtype == DType::f32 && is_readable(problem.dquery, kernels.lanes));
     if (!in_place || chunks > 1) private_bytes = floats(task_heads * p.q_len * query_row);
     touched_bytes = align(static_cast<std::size_t>(task_heads * units));
   }

@@ -22,8 +22,8 @@ struct BackwardLayout {
   int64_t columns = 0;                 // block columns of a span; 0 without a mask
   static constexpr int64_t kMaxColumns = 16;
 
-  // A task is a chunk of the keys of one kv head. Where a key or value of batch 1 gets a gradient, all
-  // batches are one task, in which they add up.
+  // A task is a chunk of the keys of one kv head. Where keys of batch 1 get a gradient, all batches are one
+  // task, in which they add up.
   int64_t chunk_keys = 0, chunks = 0;
   bool batches_together = false;
   int64_t heads = 0;       // kv heads over all batches that are tasks of their own

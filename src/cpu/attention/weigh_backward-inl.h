@@ -10,9 +10,9 @@ namespace {  // NOLINT: internal linkage, as simd.h
 
 struct WeighJob {
   int64_t rows, keys;
-  float* scores;     // in: scores; out: weights. Written up to the end of the last vector.
-  float* gradients;  // in: of weights; out: of scores. nullptr: not wanted
-  int64_t row;       // floats from row to row, of both
+  float* scores;             // in: scores; out: weights. Written up to the end of the last vector.
+  float* gradients;          // in: of weights; out: of scores. nullptr: not wanted
+  int64_t row;               // floats from row to row, of both
   const float *lse, *delta;  // of the rows
   float unit;                // scores * unit are in base 2, as lse is
   /// A score of -inf is masked: its gradient is 0 whatever the weight's is.
@@ -23,7 +23,7 @@ struct WeighJob {
 /// 2^(score * unit - lse), 0 below 2^-126. Adding `kMagic` leaves in the low bits of the sum the exponent of
 /// the weight.
 FOVEA_INLINE Floats weight_of(Floats score, Floats unit, Floats lse) {
-  constexpr float kMagic = 12583039.0f;  // 1.5 * 2^23 + 127
+  constexpr float kMagic = 12583039.0f;                              // 1.5 * 2^23 + 127
   const Floats x = max(broadcast(-127.0f), fma(score, unit, -lse));  // this order lets NaN through
   const Floats shifted = x + kMagic;
   const Floats fraction = x - (shifted - kMagic);
@@ -46,13 +46,15 @@ FOVEA_INLINE void weigh_row(float* scores, float* gradients, int64_t vectors, Fl
   }
 }
 
-/// The same for any lse, and so that a weight is 0 if and only if the score is -inf.
+/// The same for any lse, and so that a weight is 0 if and only if the score is -inf. It is 1 at most: where
+/// lse is so large that the difference is lost in its rounding, anything up to infinity would come out.
 __attribute__((noinline)) void weigh_row_exactly(float* scores, float* gradients, int64_t vectors,
                                                  Floats unit, Floats lse, Floats delta) {
   constexpr float kLeast = 1.17549435e-38f;  // the smallest normal number
   for (int64_t v = 0; v < vectors; ++v) {
     const Floats score = load(scores + v * kLanes);
-    const Floats weight = max(broadcast(kLeast), exp2(fma(score, unit, -lse)));
+    const Floats x = min(Floats{}, fma(score, unit, -lse));  // this order lets NaN through
+    const Floats weight = max(broadcast(kLeast), exp2(x));
     const Ints masked = score == -kInfinity;
     store(scores + v * kLanes, select(masked, Floats{}, weight));
     if (gradients == nullptr) continue;

@@ -49,8 +49,7 @@ struct Output {
       BFloat16 bf16;
       Float16 f16;
       bf16.bits = f16.bits = bits;
-      all.push_back(view.dtype == DType::bf16 ? static_cast<float>(bf16)
-                                              : static_cast<float>(f16));
+      all.push_back(view.dtype == DType::bf16 ? static_cast<float>(bf16) : static_cast<float>(f16));
     }
     return all;
   }
@@ -94,8 +93,8 @@ bool Gradients::operator==(const Gradients& other) const {
 struct BackwardCase::Call {
   Call(const BackwardCase& c, const Types& types)
       : query(c.inputs.query, types.query),
-        key(without_batch(c.inputs.key, c.shared_key), types.key),
-        value(without_batch(c.inputs.value, c.shared_value), types.value),
+        key(without_batch(c.inputs.key, c.shared_keys), types.key),
+        value(without_batch(c.inputs.value, c.shared_keys), types.value),
         dout(c.dout, types.query),
         out(view(const_cast<float*>(c.out_.data()), c.sizes), types.out),
         dquery(query.view, query.view.dtype, c.wanted.query),
@@ -143,8 +142,7 @@ void BackwardCase::prepare() {
   round_to(inputs.types.query, dout_data);
   Inputs exact = inputs;
   exact.types = {};
-  if (shared_key) exact.key.sizes[0] = 1;
-  if (shared_value) exact.value.sizes[0] = 1;
+  if (shared_keys) exact.key.sizes[0] = exact.value.sizes[0] = 1;
   const Result result = run_reference(exact);
   out_ = result.out;
   lse_ = result.lse;

@@ -46,7 +46,7 @@ class BackwardCase {
   BackwardCase(const BackwardCase&) = delete;
 
   /// Key and value of batch 1, shared by all batches.
-  bool shared_key = false, shared_value = false;
+  bool shared_keys = false;
   bool with_dlse = true;
   WantedGradients wanted;
 

@@ -47,12 +47,13 @@ TEST(Backward, HeadsShareKeys) {
 }
 
 TEST(Backward, BatchesShareKeys) {
-  for (const bool key : {false, true}) {
-    for (const bool value : {false, true}) {
+  for (const bool dkey : {false, true}) {
+    for (const bool dvalue : {false, true}) {
       BackwardCase c({.q_len = 40, .kv_len = 600, .head_dim = 16, .batch = 3, .q_heads = 2});
-      c.shared_key = key;
-      c.shared_value = value;
-      EXPECT_TRUE(c.is_right(2)) << key << value;
+      c.shared_keys = true;
+      c.wanted.key = dkey;
+      c.wanted.value = dvalue;
+      EXPECT_TRUE(c.is_right(2)) << dkey << dvalue;
     }
   }
 }
