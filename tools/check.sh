@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 # The cheap ones first.
-check_steps=(format layers size docs symbols asan tsan fuzz)
+check_steps=(format layers size docs symbols neon asan tsan fuzz)
 
 list_cpp() { python3 tools/list_files.py .h .cpp .def .cu .cuh; }
 
@@ -20,6 +20,15 @@ check_docs() { python3 tools/check_docs_paths.py; }
 
 # The kernels as they are shipped.
 check_symbols() { build release fovea && python3 tools/check_symbols.py build/release; }
+
+# Cross-compiled and emulated, with fewer random cases. The baseline of this processor has the same
+# instructions: only the public functions run with both. On a 64-bit ARM machine ./run test is this.
+check_neon() {
+  [[ $(uname -m) == aarch64 ]] && return
+  build neon test_core test_attention test_cpu test_api &&
+    FOVEA_TEST_CASES=8 ctest --preset neon -j "$(nproc)" &&
+    FOVEA_ISA=baseline ctest --preset neon -j "$(nproc)" -R 'Attention\w*\.'
+}
 
 # With clang, so that a second compiler's warnings are errors, too.
 check_asan() {
@@ -82,6 +91,8 @@ run_check() {
   need_to_build
   need_packages libgtest-dev libcli11-dev libfmt-dev nlohmann-json3-dev libpng-dev
   [[ " ${steps[*]} " =~ " "(asan|fuzz)" " ]] && need_packages clang
+  [[ " ${steps[*]} " =~ " neon " && $(uname -m) != aarch64 ]] &&
+    need_packages g++-aarch64-linux-gnu qemu-user-static googletest
   mkdir -p build/check
   for name in "${steps[@]}"; do run_step "$name"; done
 }

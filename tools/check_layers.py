@@ -45,6 +45,7 @@ PUBLIC = {
     "program": "program",
     "value": "program",
     "vector": "program",
+    "dropout": "program",
     "block_mask": "mask",
     "block_mask_file": "mask",
     "attention": "attention",

@@ -19,6 +19,9 @@ is_present() {
     cmake) command -v cmake >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     clang) command -v clang++ >/dev/null ;;
+    g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ >/dev/null ;;
+    qemu-user-static) command -v qemu-aarch64-static qemu-aarch64 >/dev/null ;;
+    googletest) [[ -f /usr/src/googletest/googletest/src/gtest-all.cc ]] ;;
     libgtest-dev) has_header gtest/gtest.h ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libfmt-dev) has_header fmt/core.h ;;

@@ -43,15 +43,19 @@ struct FlexOptions {
   /// Input (Hq) floating: a score that joins the row's softmax, without a value. It counts in lse (a
   /// row that attends to nothing has it alone), not in max_scores.
   std::optional<TensorView> sinks = std::nullopt;
-  /// Jagged batch: N sequences behind each other along the length of a tensor of batch 1. (N + 1) i32 or
-  /// i64: where each begins; the last entry is the end. Mods see b = sequence and positions within
-  /// it; a block mask has batch 1 or N and the lengths of the longest sequences (or more).
+  /// Jagged batch: N sequences behind each other along the length of tensors of batch 1, outputs too.
+  /// (N + 1) i32 or i64 in the CPU's memory: where each begins, from 0; the last entry is the length.
+  /// Mods see b = sequence and positions within it; a block mask has batch 1 or N and the lengths of
+  /// the longest sequences (or more), and is cut at their ends. docs/jagged-and-paged.md.
   std::optional<TensorView> cu_seqlens_q = std::nullopt;
-  std::optional<TensorView> cu_seqlens_kv = std::nullopt;  ///< both or neither
-  /// Paged cache: key and value are (pages, Hkv, page size, E); (B, pages of a sequence) i32 or i64: the
-  /// page that holds each stretch of positions. Mods and masks see logical positions.
+  std::optional<TensorView> cu_seqlens_kv =
+      std::nullopt;  ///< with cu_seqlens_q, unless keys are in pages
+  /// Paged cache: key and value are (pages, Hkv, page size, E); (B, pages of a sequence) i32 or i64 in
+  /// the CPU's memory: the page that holds each stretch of positions. Entries behind the last key
+  /// (kv_lens; default: the line is full) are never read. Mods and masks see logical positions.
   std::optional<TensorView> page_table = std::nullopt;
-  /// (B) i32 or i64: keys that each batch entry really has; default all. Needs no page table.
+  /// (B) i32 or i64 in the CPU's memory: keys that each batch entry really has; default all. Those
+  /// behind are never read. Needs no page table.
   std::optional<TensorView> kv_lens = std::nullopt;
   Workspace workspace = {};      ///< empty: the call allocates what workspace_bytes says
   Executor* executor = nullptr;  ///< nullptr: default_executor()
@@ -62,7 +66,7 @@ struct FlexOptions {
 ///
 ///   query (B, Hq, Lq, E), key (B, Hkv, Lk, E), value (B, Hkv, Lk, Ev), out (B, Hq, Lq, Ev); any
 ///   strides. f32, bf16 and f16 in any mix, and sums in f32; out may be of any of them too, and is
-///   rounded to nearest even. Hq must be a multiple of Hkv: query head h reads key head
+///   rounded to nearest even. Or all in f64, for gradient checks: everything in f64, not tuned. Hq must be a multiple of Hkv: query head h reads key head
 ///   h / (Hq / Hkv). Key and value may have batch 1, shared by all. Any length including 0, any
 ///   head_dim >= 1. A row that may attend to nothing gives out 0 and lse -inf. NaN behind a mask
 ///   never reaches the output.

@@ -109,8 +109,8 @@ Program mask_mod(F&& mod) {
 
 /// Traces a weight_mod: a callable (w, b, h, q, kv) -> weight, applied after the softmax, which it
 /// does not renormalise: out = sum over kv of weight_mod(w) v. Dropout, gates and value scores are
-/// such. What is masked contributes nothing, whatever it gives for w = 0. InvalidArgument if the
-/// result is a bool.
+/// such. What is masked contributes nothing, whatever it gives for w = 0, and a key whose weight it makes
+/// 0 neither, whatever its value is. InvalidArgument if the result is a bool.
 template <class F>
 Program weight_mod(F&& mod) {
   static_assert(detail::kTakesFive<F>,

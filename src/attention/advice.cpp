@@ -138,10 +138,12 @@ struct Computed {
 };
 
 Computed computed_scores(const Problem& p) {
-  const auto planes = static_cast<double>(p.query.size(0) * p.query.size(1));
   Computed result;
-  result.scores =
-      planes * static_cast<double>(p.query.size(2)) * static_cast<double>(p.key.size(2));
+  for (int64_t b = 0; b < p.batch; ++b) {
+    const Sequence s = p.sequence(b);
+    result.scores += static_cast<double>(s.q_len) * static_cast<double>(s.kv_len);
+  }
+  result.scores *= static_cast<double>(p.q_heads);
   if (!p.block_mask || p.block_mask.counts().total() == 0) return result;
   const BlockCounts counts = p.block_mask.counts();
   const auto computed = static_cast<double>(counts.full + counts.partial);

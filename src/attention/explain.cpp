@@ -9,6 +9,7 @@
 #include "analysis/dependence.h"
 #include "analysis/joint_classes.h"
 #include "attention/advice.h"
+#include "attention/causal.h"
 #include "program/graph.h"
 #include "program/print_joint.h"
 #include "program/simplify.h"
@@ -76,19 +77,46 @@ void describe_mask(std::ostream& out, const BlockMask& mask) {
       << " (" << percent(static_cast<double>(counts.skipped), total) << ")\n";
 }
 
+std::string range(int64_t least, int64_t most) {
+  return std::to_string(least) + " to " + std::to_string(most);
+}
+
+// A tensor as the caller has it: what every sequence shares is of batch 1.
+std::string shape_of(const Problem& p, const TensorView& tensor) {
+  Dims sizes = tensor.sizes;
+  if (!p.sequences.empty() && tensor.stride(0) == 0) sizes[0] = 1;
+  return to_string(sizes);
+}
+
+void describe_sequences(std::ostream& out, const Problem& p) {
+  if (p.sequences.empty()) return;
+  const auto [q_least, q_most] = std::ranges::minmax(p.sequences, {}, &Sequence::q_len);
+  const auto [kv_least, kv_most] = std::ranges::minmax(p.sequences, {}, &Sequence::kv_len);
+  out << "sequences: " << p.batch << " of " << range(q_least.q_len, q_most.q_len) << " queries and "
+      << range(kv_least.kv_len, kv_most.kv_len) << " keys\n";
+  if (!p.page_table) return;
+  out << "pages of " << p.page_size << " keys, " << p.key.size(0) << " of them; page_table "
+      << to_string(p.page_table->sizes) << " " << name_of(p.page_table->dtype) << "\n";
+}
+
 // Shapes, programs, mask, and what they cost: of either direction.
 template <class P>
 void describe_problem(std::ostream& out, const Problem& p, const Problem& simplified,
                       const P& cost) {
-  const auto tensor = [](const char* name, const TensorView& view) {
-    return std::string(name) + " " + to_string(view.sizes) + " " + name_of(view.dtype);
+  const auto tensor = [&](const char* name, const TensorView& view) {
+    return std::string(name) + " " + shape_of(p, view) + " " + name_of(view.dtype);
   };
   out << tensor("query", p.query) << tensor(", key", p.key) << tensor(", value", p.value)
       << tensor(", out", p.out) << (p.lse ? tensor(", lse", *p.lse) : "") << "\n"
       << "scale " << p.scale << ", query heads per key head " << p.group() << "\n";
+  describe_sequences(out, p);
   describe(out, "score_mod", p.score_mod, simplified.score_mod);
   if (p.weight_mod) describe(out, "weight_mod", p.weight_mod, simplified.weight_mod);
   describe(out, "mask_mod", p.mask_mod, simplified.mask_mod);
+  if (p.causal != Causal::none) {
+    out << "causal: " << name_of(p.causal) << ", "
+        << (p.block_mask ? "a part of the block mask\n" : "hides nothing\n");
+  }
   describe_mask(out, p.block_mask);
   if (const std::string advice = advise(p.block_mask); !advice.empty()) {
     out << "advice: " << advice << "\n";

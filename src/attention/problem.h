@@ -19,17 +19,23 @@ struct Sequence {
 struct Problem {
   TensorView query, key, value, out;
   std::optional<TensorView> lse, max_scores, sinks;
-  Program score_mod;           // empty if none; simplified by the time a backend sees it
-  Program weight_mod;          // likewise
-  BlockMask block_mask;        // empty if none
-  Program mask_mod;            // the block mask's program, simplified likewise
-  bool needs_64_bits = false;  // some integer of the programs may leave 32 bits
+  Program score_mod;             // empty if none; simplified by the time a backend sees it
+  Program weight_mod;            // likewise
+  BlockMask block_mask;          // empty if none
+  Program mask_mod;              // the block mask's program, simplified likewise
+  Causal causal = Causal::none;  // already a part of block_mask
+  bool needs_64_bits = false;    // some integer of the programs may leave 32 bits
+  /// weight_mod must see the weights divided by their sum, which the end of a row knows. If not, it may be
+  /// applied before (analysis::is_homogeneous).
+  bool needs_normalized_weights = false;
   double scale = 1;
   int64_t batch = 0, q_heads = 0, kv_heads = 0, q_len = 0, kv_len = 0, head_dim = 0, value_dim = 0;
   /// By batch entry; empty: each is the whole of q_len and kv_len. If not, q_len and kv_len are the longest,
   /// and batch is their number although a jagged tensor's own batch is 1 (its batch stride here is 0).
   std::vector<Sequence> sequences;
-  std::optional<TensorView> page_table;  // then the key's and value's batch is the page
+  /// If given, the key's and value's batch is the page, their length the page's. (batch, pages of a sequence),
+  /// checked as far as sequences reach: what stands beyond may be anything.
+  std::optional<TensorView> page_table;
   int64_t page_size = 0;
   const char* where = "flex_attention";  // the public function, for messages
   Sequence sequence(int64_t b) const {

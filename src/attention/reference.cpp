@@ -37,6 +37,7 @@ ReferenceRow run_row(const Problem& p, int64_t b, int64_t h, int64_t q, std::spa
     const auto position = static_cast<int64_t>(kv);
     const double weight = modified_weight(
         p, {.score = row.weight(row.scores[kv]), .b = b, .h = h, .q = q, .kv = position});
+    if (weight == 0) continue;  // likewise
     const int64_t at = key_row(p, p.value, b, h / p.group(), position);
     for (std::size_t d = 0; d < out.size(); ++d) {
       out[d] += weight * load_element(p.value, at + static_cast<int64_t>(d) * p.value.stride(3));

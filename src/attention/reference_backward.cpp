@@ -87,7 +87,7 @@ class Mod {
 
 /// With s the scores after score_mod, w = exp(s - lse) the weights before weight_mod m:
 ///   out = sum m(w) v,   dw = m'(w) (dout . v),   ds = w (dw - sum w dw + dlse).
-/// The sink is a score whose dw is 0.
+/// The sink is a score whose dw is 0. What is 0 hands nothing on, not even 0 * NaN.
 class Backward {
  public:
   explicit Backward(const BackwardProblem& problem)
@@ -130,17 +130,18 @@ class Backward {
       for (int64_t d = 0; d < p_.value_dim; ++d) at.dout += dout(dout_at, d) * value(value_at, d);
       if (value_.wanted()) add_value(at, kv_head, dout_at);
       dweights[i] = weight_.backward(at);
-      mean += weights[i] * dweights[i];
+      if (weights[i] != 0) mean += weights[i] * dweights[i];
     }
     const double dlse = b_.dlse ? load_element(*b_.dlse, query_row(p_, *b_.dlse, b, h, q)) : 0;
     if (sinks_.wanted() && row.sink != kMasked) {
       sinks_.add(h, row.weight(row.sink) * (dlse - mean));
     }
     for (std::size_t i = 0; i < count; ++i) {
-      if (row.scores[i] == kMasked) continue;
+      if (weights[i] == 0) continue;  // masked, too
       at.kv = static_cast<int64_t>(i);
       at.score = row.dots[i];
       at.dout = weights[i] * (dweights[i] - mean + dlse);
+      if (at.dout == 0) continue;
       add_products(at, kv_head, score_.backward(at) * p_.scale);
     }
   }
@@ -154,6 +155,7 @@ class Backward {
 
   void add_value(const Inputs& at, int64_t kv_head, int64_t dout_at) {
     const double weight = weight_.result(at);
+    if (weight == 0) return;
     const int64_t to = key_row(p_, value_.dense(), at.b, kv_head, at.kv);
     for (int64_t d = 0; d < p_.value_dim; ++d) value_.add(to + d, weight * dout(dout_at, d));
   }
@@ -161,6 +163,7 @@ class Backward {
   void add_products(const Inputs& at, int64_t kv_head, double ddot) {
     const int64_t query_at = query_row(p_, p_.query, at.b, at.h, at.q);
     const int64_t key_at = key_row(p_, p_.key, at.b, kv_head, at.kv);
+    if (ddot == 0) return;
     if (query_.wanted()) {
       const int64_t to = query_row(p_, query_.dense(), at.b, at.h, at.q);
       for (int64_t d = 0; d < p_.head_dim; ++d) {

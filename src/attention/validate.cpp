@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <fovea/error.h>
+#include "analysis/homogeneous.h"
+#include "attention/causal.h"
 #include "attention/checker.h"
 #include "attention/index_ranges.h"
 #include "attention/problem.h"
+#include "attention/sequences.h"
 
 namespace fovea::attention {
 namespace {
@@ -19,6 +23,8 @@ void check_devices(const Checker& check, const Problem& p) {
   same("value", p.value);
   same("out", p.out);
   if (p.lse) same("lse", *p.lse);
+  if (p.max_scores) same("max_scores", *p.max_scores);
+  if (p.sinks) same("sinks", *p.sinks);
 }
 
 // f64 is summed in f64, all else in f32: only what is summed alike can be mixed.
@@ -39,7 +45,7 @@ void broadcast_batch(TensorView& view, int64_t batch) {
   view.strides[0] = 0;
 }
 
-void check_shapes(const Checker& check, Problem& p) {
+void check_shapes(const Checker& check, Problem& p, bool own_key_batch) {
   p.batch = p.query.size(0);
   p.q_heads = p.query.size(1);
   p.q_len = p.query.size(2);
@@ -52,7 +58,7 @@ void check_shapes(const Checker& check, Problem& p) {
   };
   positive("query head_dim must be positive", p.head_dim);
   positive("value head_dim must be positive", p.value_dim);
-  if (p.key.size(0) != p.batch && p.key.size(0) != 1) {
+  if (!own_key_batch && p.key.size(0) != p.batch && p.key.size(0) != 1) {
     check.fail("key batch must be 1 or the query's",
                p.batch == 1 ? "1" : "1 or " + std::to_string(p.batch), p.key.size(0));
   }
@@ -64,6 +70,7 @@ void check_shapes(const Checker& check, Problem& p) {
     check.fail("query heads must be a multiple of key heads",
                "a multiple of " + std::to_string(p.kv_heads), p.q_heads);
   }
+  if (own_key_batch) return;
   broadcast_batch(p.key, p.batch);
   broadcast_batch(p.value, p.batch);
 }
@@ -74,18 +81,33 @@ void check_outputs(const Checker& check, const Problem& p) {
     check.fail("out must have the shape of the result", to_string(out), to_string(p.out.sizes));
   }
   check.no_overlap("out", p.out);
-  if (!p.lse) return;
-  const Dims lse{p.batch, p.q_heads, p.q_len};
-  if (p.lse->sizes != lse) {
-    check.fail("lse must have the shape (batch, query heads, query length)", to_string(lse),
-               to_string(p.lse->sizes));
-  }
-  check.wide("lse", *p.lse);
-  check.memory("lse", *p.lse);
-  check.no_overlap("lse", *p.lse);
+  const auto of_rows = [&](const char* name, const std::optional<TensorView>& view) {
+    if (!view) return;
+    const Dims rows{p.batch, p.q_heads, p.q_len};
+    if (view->sizes != rows) {
+      check.fail(std::string(name) + " must have the shape (batch, query heads, query length)",
+                 to_string(rows), to_string(view->sizes));
+    }
+    check.wide(name, *view);
+    check.memory(name, *view);
+    check.no_overlap(name, *view);
+  };
+  of_rows("lse", p.lse);
+  of_rows("max_scores", p.max_scores);
 }
 
-void check_block_mask(const Checker& check, const Problem& p) {
+void check_sinks(const Checker& check, const Problem& p) {
+  if (!p.sinks) return;
+  const Dims heads{p.q_heads};
+  if (p.sinks->sizes != heads) {
+    check.fail("sinks must have the shape (query heads)", to_string(heads),
+               to_string(p.sinks->sizes));
+  }
+  check.floating("sinks", *p.sinks);
+  check.memory("sinks", *p.sinks);
+}
+
+void check_block_mask(const Checker& check, const Problem& p, bool jagged_queries) {
   const BlockMask& mask = p.block_mask;
   if (!mask.mask_mod()) {
     check.fail("block_mask must have a mask_mod", "one set by with_mask_mod after index",
@@ -94,9 +116,19 @@ void check_block_mask(const Checker& check, const Problem& p) {
   const auto area = [](int64_t q, int64_t kv) {
     return std::to_string(q) + " x " + std::to_string(kv);
   };
-  if (mask.q_len() != p.q_len || mask.kv_len() != p.kv_len) {
-    check.fail("block_mask must be made for these lengths (create_block_mask with q_len, kv_len)",
-               area(p.q_len, p.kv_len), area(mask.q_len(), mask.kv_len()));
+  if (p.sequences.empty()) {
+    if (mask.q_len() != p.q_len || mask.kv_len() != p.kv_len) {
+      check.fail("block_mask must be made for these lengths (create_block_mask with q_len, kv_len)",
+                 area(p.q_len, p.kv_len), area(mask.q_len(), mask.kv_len()));
+    }
+  } else {
+    if (!jagged_queries) {
+      check.equal("block_mask must be made for the query's length", p.q_len, mask.q_len());
+    }
+    if (mask.q_len() < p.q_len || mask.kv_len() < p.kv_len) {
+      check.fail("block_mask must be made for the longest sequences",
+                 "at least " + area(p.q_len, p.kv_len), area(mask.q_len(), mask.kv_len()));
+    }
   }
   const auto one_or = [&](const char* rule, int64_t size, int64_t got) {
     if (got == 1 || got == size) return;
@@ -128,28 +160,11 @@ void check_programs(const Checker& check, const Problem& p) {
   captures("mask_mod", p.mask_mod);
 }
 
-// Options that no backend runs yet.
-void check_supported(const char* where, const FlexOptions& options) {
-  std::vector<std::string> reasons;
-  const auto refuse = [&](bool given, const char* name) {
-    if (given) reasons.push_back(std::string(name) + " is not supported yet");
-  };
-  refuse(options.causal != Causal::none, "causal");
-  refuse(options.max_scores.has_value(), "max_scores");
-  refuse(options.sinks.has_value(), "sinks");
-  refuse(options.cu_seqlens_q || options.cu_seqlens_kv, "cu_seqlens");
-  refuse(options.page_table.has_value(), "page_table");
-  refuse(options.kv_lens.has_value(), "kv_lens");
-  if (reasons.empty()) return;
-  throw Unsupported(std::string("[") + where + "] option: " + reasons.front(), reasons);
-}
-
 }  // namespace
 
 Problem validate(const char* where, const TensorView& query, const TensorView& key,
                  const TensorView& value, const TensorView& out, const FlexOptions& options) {
   const Checker check(where);
-  check_supported(where, options);
   check.tensor("query", query);
   check.tensor("key", key);
   check.tensor("value", value);
@@ -169,12 +184,16 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   if (p.block_mask) p.mask_mod = p.block_mask.mask_mod();
   check_devices(check, p);
   check_dtypes(check, p);
-  check_shapes(check, p);
+  check_shapes(check, p, has_own_key_batch(options));
   check_outputs(check, p);
+  check_sequences(p, options);
+  check_sinks(check, p);
   p.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(p.head_dim)));
   if (!std::isfinite(p.scale)) check.fail("scale must be finite", "a finite number", p.scale);
-  if (p.block_mask) check_block_mask(check, p);
+  if (p.block_mask) check_block_mask(check, p, options.cu_seqlens_q.has_value());
+  apply_causal(p, options.causal);
   check_programs(check, p);
+  p.needs_normalized_weights = p.weight_mod && !analysis::is_homogeneous(p.weight_mod);
   check_index_ranges(p);
   return p;
 }

@@ -26,14 +26,14 @@ class BackwardChecker {
   BackwardChecker(const char* where, const BackwardProblem& problem)
       : check_(where), b_(problem), p_(problem.forward) {}
 
-  void inputs() const {
+  // `batch`: the query's own, 1 of a jagged batch.
+  void inputs(int64_t batch) const {
     given("dout", b_.dout);
     input("dout", " must have the shape of out", b_.dout,
-          {p_.query.size(0), p_.q_heads, p_.query.size(2), p_.value_dim});
+          {batch, p_.q_heads, p_.query.size(2), p_.value_dim});
     same_dtype(literal("dout"), " dtype must equal query dtype", b_.dout, p_.query.dtype);
     if (!b_.dlse) return;
-    input("dlse", " must have the shape of lse", *b_.dlse,
-          {p_.query.size(0), p_.q_heads, p_.query.size(2)});
+    input("dlse", " must have the shape of lse", *b_.dlse, {batch, p_.q_heads, p_.query.size(2)});
     check_.wide("dlse", *b_.dlse);
   }
 
@@ -137,7 +137,7 @@ BackwardProblem validate_backward(const char* where, const TensorView& query, co
   b.forward = validate(where, query, key, value, out, forward);
   b.dout = saved.dout;
   b.dlse = saved.dlse;
-  check.inputs();
+  check.inputs(query.size(0));
   b.dquery = gradients.query;
   b.dkey = gradients.key;
   b.dvalue = gradients.value;

@@ -35,9 +35,10 @@ class RowInterpreter {
   /// kv = kv0, kv0 + 1, ..., for fixed b, h, q. Out-of-range capture indices are errors as above. The
   /// results are valid until the next call.
   std::span<const uint8_t> run_mask(int64_t b, int64_t h, int64_t q, int64_t kv0, int64_t count);
-  /// Of a score_mod, or of a weight_mod on weights.
+  /// Of a score_mod, or of a weight_mod on weights. Where `active` is given and 0 the element is not
+  /// wanted: it raises no error, and its result is undefined.
   std::span<const double> run_score(int64_t b, int64_t h, int64_t q, int64_t kv0,
-                                    std::span<const double> score);
+                                    std::span<const double> score, const uint8_t* active = nullptr);
   int64_t elements_evaluated() const noexcept;
 
  private:

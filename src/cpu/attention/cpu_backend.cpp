@@ -5,9 +5,10 @@
 #include <string>
 
 #include "core/config.h"
+#include "cpu/attention/float64_backend.h"
 #include "cpu/attention/forward.h"
+#include "cpu/attention/forward_programs.h"
 #include "cpu/attention/kernels.h"
-#include "cpu/attention/tile_program.h"
 #include "cpu/isa.h"
 
 namespace fovea::cpu {
@@ -23,7 +24,7 @@ class CpuPlan final : public Plan {
   CpuPlan(Isa chosen, const Problem& problem)
       : isa(chosen),
         kernels(attention_kernels(chosen)),
-        program(lower(problem.score_mod, problem.mask_mod)),
+        programs(problem),
         tile_rows(max_tile_rows_of(problem)),
         key_step(key_step_of(problem)),
         pairs(multiplies_pairs(kernels, problem)) {}
@@ -36,22 +37,17 @@ class CpuPlan final : public Plan {
                        number(tile_rows) + " queries x " + number(key_step) + " keys\n";
     text += pairs ? "products of bf16 in pairs, summed in f32\n"
                   : "products in f32; narrower inputs are widened\n";
-    return text + (program.empty() ? "no program\n" : program.describe());
+    return text + programs.describe();
   }
 
   const Isa isa;
   const AttentionKernels& kernels;
-  const TileProgram program;
+  const ForwardPrograms programs;
   const int64_t tile_rows, key_step;
   const bool pairs;
 };
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
-
-TileBinding bind_programs(const CpuPlan& plan, const Problem& problem) {
-  if (plan.program.empty()) return {};
-  return bind(plan.program, problem.score_mod, problem.mask_mod, problem.needs_64_bits);
-}
 
 class CpuBackend final : public Backend {
  public:
@@ -78,12 +74,11 @@ class CpuBackend final : public Backend {
     check("value", problem.value);
     check("out", problem.out);
     if (problem.lse) check("lse", *problem.lse);
-    if (problem.weight_mod) {
-      support.reasons.push_back(
-          "the cpu backend has no weight_mod: only reference_attention applies one");
+    if (problem.max_scores) check("max_scores", *problem.max_scores);
+    if (problem.sinks) check_device(support, "sinks", *problem.sinks);
+    for (const Program* mod : {&problem.score_mod, &problem.mask_mod, &problem.weight_mod}) {
+      check_captures(support, *mod);
     }
-    check_captures(support, problem.score_mod);
-    check_captures(support, problem.mask_mod);
     return support;
   }
 
@@ -97,6 +92,7 @@ class CpuBackend final : public Backend {
       key += ' ';
       key += name_of(tensor->dtype);
     }
+    if (problem.needs_normalized_weights) key += " two passes";
   }
 
   std::shared_ptr<const Plan> prepare(const Problem& problem) const override {
@@ -106,14 +102,14 @@ class CpuBackend final : public Backend {
   std::size_t workspace_bytes(const Plan& plan, const Problem& problem,
                               const Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
-    return forward_workspace_bytes(cpu.kernels, cpu.program, problem, executor.num_threads());
+    return forward_workspace_bytes(cpu.kernels, cpu.programs, problem, executor.num_threads());
   }
 
   void forward(const Plan& plan, const Problem& problem, const Workspace& workspace,
                Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
-    const TileBinding binding = bind_programs(cpu, problem);
-    run_forward(cpu.kernels, cpu.program, binding, problem, workspace, executor);
+    const ForwardBindings bindings = bind(cpu.programs, problem);
+    run_forward(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
   }
 
  private:
@@ -138,7 +134,7 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::shared_ptr<const Backend> make_cpu_backend(std::optional<Isa> isa) {
-  return std::make_shared<CpuBackend>(isa);
+  return with_float64(std::make_shared<CpuBackend>(isa));
 }
 
 }  // namespace fovea::cpu

@@ -28,8 +28,8 @@ FOVEA_INLINE int64_t vectors_of(int64_t n) { return (n + kLanes - 1) / kLanes; }
 /// One worker's memory.
 struct ForwardScratch {
   int64_t score_row, value_row;  // floats from row to row
-  float *queries, *scores, *values, *reference, *sum;
-  void* machine;
+  float *queries, *scores, *values, *reference, *sum, *largest;
+  void *machine, *weight_machine;
   size_t bytes;
 
   /// With memory == nullptr only `bytes` counts.
@@ -44,14 +44,18 @@ struct ForwardScratch {
     values = take(base, call.max_rows * value_row);
     reference = take(base, call.max_rows);
     sum = take(base, call.max_rows * kLanes);
-    machine = base == nullptr ? nullptr : base + bytes;
-    if (call.program != nullptr) {
-      bytes += TileMachine::scratch_bytes(*call.program, call.max_rows, call.key_step);
-    }
-    bytes = (bytes + 63) / 64 * 64;
+    largest = take(base, call.max_rows);
+    machine = take_machine(base, call, call.program);
+    weight_machine = take_machine(base, call, call.weight_program);
   }
 
  private:
+  void* take_machine(char* base, const ForwardCall& call, const TileProgram* program) {
+    if (program == nullptr) return nullptr;
+    const size_t needed = TileMachine::scratch_bytes(*program, call.max_rows, call.key_step);
+    return take(base, static_cast<int64_t>(needed / sizeof(float)));
+  }
+
   float* take(char* base, int64_t floats) {
     char* at = base == nullptr ? nullptr : base + bytes;
     bytes += (static_cast<size_t>(floats) * sizeof(float) + 63) / 64 * 64;
@@ -64,8 +68,12 @@ template <class Word>
 class ForwardKernel {
  public:
   ForwardKernel(const ForwardCall& call, const ForwardTile& tile, const ForwardScratch& scratch,
-                TileMachine* machine)
-      : call_(call), tile_(tile), scratch_(scratch), machine_(machine) {
+                TileMachine* machine, TileMachine* weight_machine)
+      : call_(call),
+        tile_(tile),
+        scratch_(scratch),
+        machine_(machine),
+        weight_machine_(weight_machine) {
     // Without a score_mod the scores are in base 2 from the start.
     unit_ = call.has_score_mod ? kLog2E : 1.0f;
   }
@@ -79,16 +87,13 @@ class ForwardKernel {
       with_elements(call_.query.dtype, call_.query.data,
                     [&](const auto* data) { load_queries(data, scale); });
     }
-    for (int64_t r = 0; r < tile_.rows; ++r) {
-      scratch_.reference[r] = -kInfinity;
-      store(scratch_.sum + r * kLanes, Floats{});
+    start_rows();
+    if (call_.two_passes) {
+      pass_ = Pass::sums;
+      walk_keys();
+      pass_ = Pass::values;
     }
-    if (!call_.has_mask) {
-      walk(0, call_.kv_len, false);
-    } else {
-      walk_runs(tile_.full, tile_.full_runs, false);
-      walk_runs(tile_.partial, tile_.partial_runs, true);
-    }
+    walk_keys();
     for (int64_t r = 0; r < tile_.rows; ++r) finish_row(r);
   }
 
@@ -96,12 +101,15 @@ class ForwardKernel {
   static constexpr int64_t kPerWord = elements_of_word(Word{});
   static constexpr bool kPairs = kPerWord == 2;
 
+  /// What a walk over the keys is for: the sums of the softmax, the weighted values, or both.
+  enum class Pass : uint8_t { both, sums, values };
+
   int64_t query_words() const { return (call_.head_dim + kPerWord - 1) / kPerWord; }
 
   template <class Element>
   const Element* first_query(const Element* data) const {
     const Tensor4& q = call_.query;
-    return data + tile_.b * q.batch + tile_.h * q.head + tile_.q0 * q.row;
+    return data + tile_.b * q.batch + tile_.h * q.head + (tile_.q_first + tile_.q0) * q.row;
   }
 
   template <class Element>
@@ -132,10 +140,31 @@ class ForwardKernel {
     }
   }
 
+  /// The sink is there from the start, as if a step before had seen it.
+  void start_rows() {
+    const float reference = __builtin_ceilf(tile_.sink);
+    Floats sum = {};
+    if (tile_.sink != -kInfinity) sum[0] = exp2(broadcast(tile_.sink - reference))[0];
+    for (int64_t r = 0; r < tile_.rows; ++r) {
+      scratch_.reference[r] = reference;
+      store(scratch_.sum + r * kLanes, sum);
+      scratch_.largest[r] = -kInfinity;
+    }
+  }
+
+  void walk_keys() {
+    if (!call_.has_mask) {
+      walk(0, tile_.kv_len, false);
+    } else {
+      walk_runs(tile_.full, tile_.full_runs, false);
+      walk_runs(tile_.partial, tile_.partial_runs, true);
+    }
+  }
+
   void walk_runs(const BlockRun* runs, int64_t count, bool masked) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t end = runs[i].end * call_.mask_block;
-      walk(runs[i].begin * call_.mask_block, end < call_.kv_len ? end : call_.kv_len, masked);
+      walk(runs[i].begin * call_.mask_block, end < tile_.kv_len ? end : tile_.kv_len, masked);
     }
   }
 
@@ -160,9 +189,21 @@ class ForwardKernel {
                      .value_row = scratch_.value_row,
                      .reference = scratch_.reference,
                      .sum = scratch_.sum,
-                     .unit = unit_};
+                     .unit = unit_,
+                     .largest = call_.max_scores.data == nullptr ? nullptr : scratch_.largest};
     if constexpr (kPairs) rows.rounded = reinterpret_cast<BFloat16*>(scratch_.scores) + kv % 2;
-    softmax<kPairs>(rows, started_, exact);
+    if (pass_ == Pass::values) {
+      normalized_weights(rows);
+    } else if (weight_machine_ == nullptr) {
+      softmax<kPairs>(rows, started_, exact);
+    } else {
+      softmax<false>(rows, started_, exact);
+    }
+    if (pass_ == Pass::sums) return;
+    if (weight_machine_ != nullptr) {
+      weight_machine_->run(kv, keys, scores, scratch_.score_row, false);
+      if (kPairs && !exact) round_rows(rows);
+    }
     if (exact) {
       add_values_exactly(kv, keys, scores);
     } else {
@@ -204,7 +245,7 @@ class ForwardKernel {
         .c = scratch_.values,
         .c_row = scratch_.value_row,
         .then = static_cast<const Word*>(head.keys) + (kv + keys) / kBlockColumns * panel_words,
-        .then_words = kv + keys < call_.kv_len ? panel_words : 0};
+        .then_words = kv + keys < tile_.kv_len ? panel_words : 0};
     const int64_t vectors = vectors_of(call_.value_dim);
     if (started_) {
       multiply<Update::add>(tile_.rows, words, 0, vectors, m);
@@ -253,17 +294,24 @@ class ForwardKernel {
   }
 
   void finish_row(int64_t r) {
-    const int64_t row = tile_.q0 + r;
+    const int64_t row = tile_.q_first + tile_.q0 + r;
     const float sum = hsum(load(scratch_.sum + r * kLanes));
-    const bool empty = sum == 0.0f;  // nothing allowed: out 0, lse -inf
+    const bool empty = sum == 0.0f || !started_;  // nothing allowed: out 0
+    const float factor = call_.two_passes ? 1.0f : 1.0f / sum;
     with_elements(call_.out_dtype, call_.out, [&](auto* data) {
       store_values(
-          r, empty ? 0.0f : 1.0f / sum,
+          r, empty ? 0.0f : factor,
           data + tile_.b * call_.out_batch + tile_.h * call_.out_head + row * call_.out_row);
     });
-    if (call_.lse == nullptr) return;
-    call_.lse[tile_.b * call_.lse_batch + tile_.h * call_.lse_head + row * call_.lse_row] =
-        empty ? -kInfinity : scratch_.reference[r] * kLn2 + log(broadcast(sum))[0];
+    store_row(call_.lse, row,
+              sum == 0.0f ? -kInfinity : scratch_.reference[r] * kLn2 + log(broadcast(sum))[0]);
+    const float largest = call_.has_score_mod ? scratch_.largest[r] : scratch_.largest[r] * kLn2;
+    // A NaN among the scores is in the sum for certain.
+    store_row(call_.max_scores, row, sum != sum && largest < kInfinity ? sum : largest);
+  }
+
+  void store_row(const RowOutput& to, int64_t row, float x) const {
+    if (to.data != nullptr) to.data[tile_.b * to.batch + tile_.h * to.head + row * to.row] = x;
   }
 
   /// A factor of 0 gives 0, whatever the values are.
@@ -288,29 +336,43 @@ class ForwardKernel {
   const ForwardCall& call_;
   const ForwardTile& tile_;
   const ForwardScratch& scratch_;
-  TileMachine* machine_;
+  TileMachine* machine_;         // or nullptr
+  TileMachine* weight_machine_;  // or nullptr
   float unit_;
   float score_factor_ = 1;
-  bool started_ = false;
+  Pass pass_ = Pass::both;
+  bool started_ = false;  // scratch_.values hold something
 };
 
 size_t forward_scratch(const ForwardCall& call) { return ForwardScratch(call, nullptr).bytes; }
 
 void run_tile(const ForwardCall& call, const ForwardTile& tile, const ForwardScratch& scratch,
-              TileMachine* machine) {
+              TileMachine* machine, TileMachine* weight_machine) {
 #if FOVEA_SIMD_PAIRS
-  if (call.pairs) return ForwardKernel<int32_t>(call, tile, scratch, machine).run();
+  if (call.pairs) {
+    return ForwardKernel<int32_t>(call, tile, scratch, machine, weight_machine).run();
+  }
 #endif
-  ForwardKernel<float>(call, tile, scratch, machine).run();
+  ForwardKernel<float>(call, tile, scratch, machine, weight_machine).run();
+}
+
+/// Calls f(machine), ready for the rows of the tile, or f(nullptr) where there is nothing to run.
+template <class F>
+void with_machine(const ForwardCall& call, const ForwardTile& tile, const TileProgram* program,
+                  const TileBinding* binding, void* memory, F f) {
+  if (program == nullptr) return f(nullptr);
+  TileMachine machine(*program, *binding, memory, call.max_rows, call.key_step);
+  machine.begin_head(tile.b, tile.h);
+  machine.begin_rows(tile.q0, tile.rows);
+  f(&machine);
 }
 
 void forward(const ForwardCall& call, const ForwardTile& tile, void* memory) {
   const ForwardScratch scratch(call, memory);
-  if (call.program == nullptr) return run_tile(call, tile, scratch, nullptr);
-  TileMachine machine(*call.program, *call.binding, scratch.machine, call.max_rows, call.key_step);
-  machine.begin_head(tile.b, tile.h);
-  machine.begin_rows(tile.q0, tile.rows);
-  run_tile(call, tile, scratch, &machine);
+  with_machine(call, tile, call.program, call.binding, scratch.machine, [&](TileMachine* scores) {
+    with_machine(call, tile, call.weight_program, call.weight_binding, scratch.weight_machine,
+                 [&](TileMachine* weights) { run_tile(call, tile, scratch, scores, weights); });
+  });
 }
 
 }  // namespace

@@ -2,30 +2,36 @@
 #include "cpu/attention/forward.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <span>
 
+#include "attention/element_access.h"
 #include "cpu/attention/forward_layout.h"
 
 namespace fovea::cpu {
 namespace {
 
 using attention::Problem;
+using attention::Sequence;
 
 class Forward {
  public:
-  Forward(const AttentionKernels& kernels, const TileProgram& program, const TileBinding& binding,
-          const Problem& problem, const Workspace& workspace, Executor& executor)
+  Forward(const AttentionKernels& kernels, const ForwardPrograms& programs,
+          const ForwardBindings& bindings, const Problem& problem, const Workspace& workspace,
+          Executor& executor)
       : kernels_(kernels),
         problem_(problem),
         executor_(executor),
-        layout_(kernels, program, problem, executor.num_threads()),
-        call_(forward_call(kernels, program, &binding, problem, layout_.tile_rows)),
+        layout_(kernels, programs, problem, executor.num_threads()),
+        call_(forward_call(kernels, programs, &bindings, problem, layout_.tile_rows)),
         heads_(static_cast<char*>(workspace.data)),
         order_(reinterpret_cast<int64_t*>(heads_ + layout_.heads_bytes)),
-        scratch_(heads_ + layout_.heads_bytes + layout_.order_bytes) {}
+        scratch_(heads_ + layout_.heads_bytes + layout_.order_bytes + layout_.sequences_bytes) {}
 
   void run() {
-    if (layout_.kv_heads == 0 || layout_.tiles == 0) return;
+    if (layout_.kv_heads == 0 || problem_.q_len == 0) return;
+    if (layout_.sequences) return run_sequences();
     if (layout_.private_heads) {
       executor_.parallel(layout_.kv_heads * layout_.splits, [this](int64_t task, int worker) {
         run_private_head(task / layout_.splits, task % layout_.splits, worker);
@@ -48,64 +54,102 @@ class Forward {
   char* head_memory(int64_t slot) const {
     return heads_ + static_cast<std::size_t>(slot) * layout_.head_bytes;
   }
+  char* private_memory(int worker) const {
+    return heads_ + static_cast<std::size_t>(worker) * layout_.private_bytes;
+  }
 
-  static const void* at(const TensorView& tensor, int64_t b, int64_t h) {
-    const int64_t elements = b * tensor.stride(0) + h * tensor.stride(1);
+  Sequence sequence_of(int64_t head) const { return problem_.sequence(head / problem_.kv_heads); }
+
+  // Of a key or value tensor: the sequence's first key, or page 0.
+  const void* first_key(const TensorView& tensor, int64_t head, const Sequence& s) const {
+    const int64_t b = problem_.page_table ? 0 : head / problem_.kv_heads;
+    const int64_t at = b * tensor.stride(0) + head % problem_.kv_heads * tensor.stride(1) +
+                       s.kv_first * tensor.stride(2);
+    return offset(tensor, at);
+  }
+
+  static const void* offset(const TensorView& tensor, int64_t elements) {
     return static_cast<const char*>(tensor.data) +
            elements * static_cast<int64_t>(size_of(tensor.dtype));
   }
 
-  void pack(int64_t head, char* memory, int64_t first, int64_t last) const {
-    const int64_t b = head / problem_.kv_heads, h = head % problem_.kv_heads;
+  PageTable pages_of(const TensorView& tensor, int64_t head) const {
+    if (!problem_.page_table) return {};
+    const TensorView& table = *problem_.page_table;
+    return {.data = offset(table, head / problem_.kv_heads * table.stride(0)),
+            .wide = table.dtype == DType::i64,
+            .stride = table.stride(1),
+            .size = problem_.page_size,
+            .page = tensor.stride(0)};
+  }
+
+  // Keys [first, first + kPackStep) as far as there are so many.
+  void pack(int64_t head, char* memory, int64_t first) const {
+    const Sequence s = sequence_of(head);
+    if (first >= s.kv_len) return;
+    const ForwardLayout::Head layout = layout_.head(s.kv_len);
     const TensorView &key = problem_.key, &value = problem_.value;
-    PackJob job{.from = at(key, b, h),
+    PackJob job{.from = first_key(key, head, s),
                 .dtype = key.dtype,
                 .row = key.stride(2),
                 .column = key.stride(3),
+                .pages = pages_of(key, head),
                 .first = first,
-                .last = last,
-                .length = problem_.kv_len,
+                .last = std::min(first + kPackStep, s.kv_len),
+                .length = s.kv_len,
                 .width = problem_.head_dim,
                 .pairs = layout_.pairs,
                 .to = memory};
     kernels_.pack_keys(job);
-    job.from = at(value, b, h);
+    job.from = first_key(value, head, s);
     job.dtype = value.dtype;
     job.row = value.stride(2);
     job.column = value.stride(3);
+    job.pages = pages_of(value, head);
     job.width = problem_.value_dim;
-    job.to = layout_.values_in_place ? nullptr : memory + layout_.values_offset;
-    job.not_finite = reinterpret_cast<uint8_t*>(memory + layout_.flags_offset);
+    job.to =
+        layout.values_in_place ? nullptr : reinterpret_cast<float*>(memory + layout.values_offset);
+    job.not_finite = reinterpret_cast<uint8_t*>(memory + layout.flags_offset);
     kernels_.pack_values(job);
   }
 
-  PackedHead packed(int64_t head, const char* memory) const {
+  PackedHead packed(int64_t head, const Sequence& s, const char* memory) const {
+    const ForwardLayout::Head layout = layout_.head(s.kv_len);
     PackedHead packed;
     packed.keys = memory;
-    packed.not_finite = reinterpret_cast<const uint8_t*>(memory + layout_.flags_offset);
-    if (layout_.values_in_place) {
-      packed.values = at(problem_.value, head / problem_.kv_heads, head % problem_.kv_heads);
+    packed.not_finite = reinterpret_cast<const uint8_t*>(memory + layout.flags_offset);
+    if (layout.values_in_place) {
+      packed.values = first_key(problem_.value, head, s);
       packed.value_row = problem_.value.stride(2);
       packed.value_panel = kernels_.block_columns;
     } else {
       const int64_t per_word = layout_.pairs ? 2 : 1;
-      packed.values = memory + layout_.values_offset;
+      packed.values = memory + layout.values_offset;
       packed.value_row = kernels_.block_columns;
-      packed.value_panel = (problem_.kv_len + per_word - 1) / per_word * kernels_.block_columns;
+      packed.value_panel = (s.kv_len + per_word - 1) / per_word * kernels_.block_columns;
     }
     return packed;
   }
 
   void run_tile(const Position& at, const char* memory, int worker) const {
+    const Sequence s = sequence_of(at.head);
+    const ForwardLayout::Tiles tiles = layout_.tiles(s.q_len);
     ForwardTile tile;
     tile.b = at.head / problem_.kv_heads;
     tile.h = at.head % problem_.kv_heads * group() + at.group;
-    const int64_t block = at.tile / layout_.tiles_per_block;
-    tile.q0 = block * layout_.block_rows + at.tile % layout_.tiles_per_block * layout_.tile_rows;
-    const int64_t end = std::min((block + 1) * layout_.block_rows, problem_.q_len);
-    tile.rows = std::min(layout_.tile_rows, end - tile.q0);
+    const int64_t block = at.tile / tiles.per_block;
+    tile.q0 = block * tiles.block_rows + at.tile % tiles.per_block * tiles.rows;
+    const int64_t end = std::min((block + 1) * tiles.block_rows, s.q_len);
+    tile.rows = std::min(tiles.rows, end - tile.q0);
     if (tile.rows <= 0) return;
-    tile.head = packed(at.head, memory);
+    tile.q_first = s.q_first;
+    tile.kv_len = s.kv_len;
+    tile.head = packed(at.head, s, memory);
+    if (problem_.sinks) {
+      const double sink =
+          attention::load_element(*problem_.sinks, tile.h * problem_.sinks->stride(0));
+      tile.sink = static_cast<float>(sink * std::numbers::log2e);
+    }
     if (problem_.block_mask) {
       const auto full = problem_.block_mask.full(tile.b, tile.h, block);
       const auto partial = problem_.block_mask.partial(tile.b, tile.h, block);
@@ -120,25 +164,49 @@ class Forward {
 
   // The last tiles first: with a causal mask they are the longest.
   void run_private_head(int64_t head, int64_t split, int worker) const {
-    char* memory = head_memory(worker);
-    for (int64_t first = 0; first < problem_.kv_len; first += kPackStep) {
-      pack(head, memory, first, std::min(first + kPackStep, problem_.kv_len));
-    }
-    const int64_t tasks = layout_.tiles * group();
+    const Sequence s = sequence_of(head);
+    if (s.q_len == 0) return;
+    char* memory = private_memory(worker);
+    for (int64_t first = 0; first < s.kv_len; first += kPackStep) pack(head, memory, first);
+    const int64_t tasks = layout_.tiles(s.q_len).count * group();
     for (int64_t i = split; i < tasks; i += layout_.splits) {
       const int64_t task = tasks - 1 - i;
       run_tile({head, task % group(), task / group()}, memory, worker);
     }
   }
 
-  // Blocks that a tile walks.
+  void run_sequences() {
+    SequenceOrder& order = *layout_.sequences;
+    order.sort(reinterpret_cast<char*>(order_) + layout_.order_bytes);
+    for (int64_t rank = 0; rank < order.shared_heads(); rank += layout_.wave_heads) {
+      run_wave(rank, std::min(layout_.wave_heads, order.shared_heads() - rank));
+    }
+    executor_.parallel(order.portions(), [&](int64_t portion, int worker) {
+      const int64_t end = order.begin(portion + 1);
+      for (int64_t rank = order.begin(portion); rank < end; ++rank) {
+        run_private_head(order.head(rank), 0, worker);
+      }
+    });
+  }
+
+  // What a tile costs, in blocks of the mask or in keys.
   int64_t cost(const Position& at) const {
+    const Sequence s = sequence_of(at.head);
+    const ForwardLayout::Tiles tiles = layout_.tiles(s.q_len);
+    const int64_t row = at.tile / tiles.per_block;
+    if (at.tile >= tiles.count) return 0;
+    if (!problem_.block_mask) return s.kv_len;
     const int64_t h = at.head % problem_.kv_heads * group() + at.group;
-    const int64_t b = at.head / problem_.kv_heads, row = at.tile / layout_.tiles_per_block;
+    const int64_t b = at.head / problem_.kv_heads;
+    const int64_t ends = (s.kv_len - 1) / problem_.block_mask.block_size().kv + 1;
     int64_t blocks = 0;
-    for (const BlockRun& run : problem_.block_mask.full(b, h, row)) blocks += run.end - run.begin;
-    for (const BlockRun& run : problem_.block_mask.partial(b, h, row))
-      blocks += run.end - run.begin;
+    const auto add = [&](std::span<const BlockRun> runs) {
+      for (const BlockRun& run : runs) {
+        blocks += std::max<int64_t>(0, std::min<int64_t>(run.end, ends) - run.begin);
+      }
+    };
+    add(problem_.block_mask.full(b, h, row));
+    add(problem_.block_mask.partial(b, h, row));
     return blocks;
   }
 
@@ -152,33 +220,47 @@ class Forward {
   }
 
   void sort_tiles() {
-    sort(layout_.tiles, [this](int64_t tile) { return cost({0, 0, tile}); });
+    sort(layout_.tiles(problem_.q_len).count, [this](int64_t tile) { return cost({0, 0, tile}); });
   }
 
-  void run_wave(int64_t first_head, int64_t heads) {
-    const int64_t steps = (problem_.kv_len + kPackStep - 1) / kPackStep;
+  // Heads by rank: the order of the sequences, or as they lie.
+  int64_t head_at(int64_t rank) const {
+    return layout_.sequences ? layout_.sequences->head(rank) : rank;
+  }
+
+  void run_wave(int64_t first_rank, int64_t heads) {
+    Sequence longest;
+    for (int64_t slot = 0; slot < heads; ++slot) {
+      const Sequence s = sequence_of(head_at(first_rank + slot));
+      longest.q_len = std::max(longest.q_len, s.q_len);
+      longest.kv_len = std::max(longest.kv_len, s.kv_len);
+    }
+    const int64_t steps = (longest.kv_len + kPackStep - 1) / kPackStep;
     executor_.parallel(heads * steps, [&](int64_t task, int) {
-      const int64_t slot = task / steps, first = task % steps * kPackStep;
-      pack(first_head + slot, head_memory(slot), first,
-           std::min(first + kPackStep, problem_.kv_len));
+      const int64_t slot = task / steps;
+      pack(head_at(first_rank + slot), head_memory(slot), task % steps * kPackStep);
     });
-    const int64_t query_heads = heads * group(), count = query_heads * layout_.tiles;
+    const int64_t tiles = layout_.tiles(longest.q_len).count;
+    const int64_t query_heads = heads * group(), count = query_heads * tiles;
     const auto head_major = [&](int64_t i) {
-      const int64_t head = i / layout_.tiles;
-      return Position{first_head + head / group(), head % group(), i % layout_.tiles};
+      const int64_t head = i / tiles;
+      return Position{first_rank + head / group(), head % group(), i % tiles};
     };
-    if (layout_.order_by_head) sort(count, [&](int64_t i) { return cost(head_major(i)); });
+    const auto at_rank = [&](const Position& at) {
+      return Position{head_at(at.head), at.group, at.tile};
+    };
+    if (layout_.order_by_head) sort(count, [&](int64_t i) { return cost(at_rank(head_major(i))); });
     executor_.parallel(count, [&](int64_t task, int worker) {
       Position at;
       if (layout_.order_by_head) {
         at = head_major(order_[task]);
       } else if (problem_.block_mask) {
         const int64_t head = task % query_heads;
-        at = {first_head + head / group(), head % group(), order_[task / query_heads]};
+        at = {first_rank + head / group(), head % group(), order_[task / query_heads]};
       } else {
         at = head_major(task);
       }
-      run_tile(at, head_memory(at.head - first_head), worker);
+      run_tile(at_rank(at), head_memory(at.head - first_rank), worker);
     });
   }
 
@@ -194,15 +276,16 @@ class Forward {
 
 }  // namespace
 
-std::size_t forward_workspace_bytes(const AttentionKernels& kernels, const TileProgram& program,
-                                    const Problem& problem, int threads) {
-  return ForwardLayout(kernels, program, problem, threads).total_bytes;
+std::size_t forward_workspace_bytes(const AttentionKernels& kernels,
+                                    const ForwardPrograms& programs, const Problem& problem,
+                                    int threads) {
+  return ForwardLayout(kernels, programs, problem, threads).total_bytes;
 }
 
-void run_forward(const AttentionKernels& kernels, const TileProgram& program,
-                 const TileBinding& binding, const Problem& problem, const Workspace& workspace,
-                 Executor& executor) {
-  Forward(kernels, program, binding, problem, workspace, executor).run();
+void run_forward(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                 const ForwardBindings& bindings, const Problem& problem,
+                 const Workspace& workspace, Executor& executor) {
+  Forward(kernels, programs, bindings, problem, workspace, executor).run();
 }
 
 }  // namespace fovea::cpu

@@ -4,8 +4,8 @@
 #include <cstddef>
 
 #include "attention/problem.h"
+#include "cpu/attention/forward_programs.h"
 #include "cpu/attention/kernels.h"
-#include "cpu/attention/tile_program.h"
 
 /// The forward pass over all heads: which tiles there are, who computes them in which order, and where
 /// everything lies in the workspace. Nothing is allocated.
@@ -19,11 +19,12 @@ int64_t key_step_of(const attention::Problem& problem);
 /// Rows of a tile at most; results do not depend on it.
 int64_t max_tile_rows_of(const attention::Problem& problem);
 
-std::size_t forward_workspace_bytes(const AttentionKernels& kernels, const TileProgram& program,
+std::size_t forward_workspace_bytes(const AttentionKernels& kernels,
+                                    const ForwardPrograms& programs,
                                     const attention::Problem& problem, int threads);
 
-void run_forward(const AttentionKernels& kernels, const TileProgram& program,
-                 const TileBinding& binding, const attention::Problem& problem,
+void run_forward(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                 const ForwardBindings& bindings, const attention::Problem& problem,
                  const Workspace& workspace, Executor& executor);
 
 }  // namespace fovea::cpu

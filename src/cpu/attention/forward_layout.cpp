@@ -2,6 +2,7 @@
 #include "cpu/attention/forward_layout.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "cpu/attention/forward.h"
 
@@ -24,50 +25,9 @@ std::size_t floats(int64_t n) { return align(static_cast<std::size_t>(n) * sizeo
 // Parts of at most `largest`, as equal as can be.
 int64_t equal_part(int64_t n, int64_t largest) { return ceil_div(n, ceil_div(n, largest)); }
 
-void choose_tiles(ForwardLayout& layout, const Problem& problem, int threads) {
-  const bool masked = static_cast<bool>(problem.block_mask);
-  layout.block_rows = masked ? problem.block_mask.block_size().q : problem.q_len;
-  layout.block_rows = std::max<int64_t>(1, std::min(layout.block_rows, problem.q_len));
-  // Two tasks a thread if tiles of 32 rows or more give them.
-  const int64_t rows = problem.batch * problem.q_heads * problem.q_len;
-  const int64_t fair = std::max<int64_t>(32, ceil_div(rows, 2 * threads));
-  const int64_t largest = std::min(max_tile_rows_of(problem), fair);
-  layout.tile_rows = equal_part(layout.block_rows, std::min(largest, layout.block_rows));
-  layout.tiles_per_block = ceil_div(layout.block_rows, layout.tile_rows);
-  layout.tiles = ceil_div(problem.q_len, layout.block_rows) * layout.tiles_per_block;
-}
-
-void place_head(ForwardLayout& layout, const AttentionKernels& kernels, const Problem& problem) {
-  const int64_t width = kernels.block_columns, per_word = layout.pairs ? 2 : 1;
-  const int64_t values =
-      ceil_div(problem.value_dim, width) * width * ceil_div(problem.kv_len, per_word);
-  const bool readable = problem.value.dtype == DType::f32 && problem.value.stride(3) == 1 &&
-                        problem.value_dim % kernels.lanes == 0;
-  layout.values_in_place =
-      readable && values * static_cast<int64_t>(sizeof(float)) > kLargestPackedValues;
-  layout.values_offset =
-      floats(ceil_div(problem.kv_len, width) * width * ceil_div(problem.head_dim, per_word));
-  layout.flags_offset = layout.values_offset + (layout.values_in_place ? 0 : floats(values));
-  layout.head_bytes =
-      layout.flags_offset + align(static_cast<std::size_t>(ceil_div(problem.kv_len, kFiniteChunk)));
-}
-
-void choose_waves(ForwardLayout& layout, const Problem& problem, int threads) {
-  layout.kv_heads = problem.batch * problem.kv_heads;
-  const auto bytes = static_cast<int64_t>(layout.head_bytes);
-  const int64_t tasks = layout.tiles * problem.group();
-  const bool tiny = bytes <= kTinyHeadBytes;
-  const bool many = layout.kv_heads >= 16 * threads && bytes * threads <= kWaveBytes;
-  layout.private_heads = threads == 1 || many || tiny;
-  if (layout.private_heads) {
-    const int64_t wanted = many ? 1 : ceil_div(threads, std::max<int64_t>(1, layout.kv_heads));
-    layout.splits = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, tasks));
-    layout.heads_bytes = layout.head_bytes * static_cast<std::size_t>(threads);
-    return;
-  }
-  layout.wave_heads = std::clamp<int64_t>(kWaveBytes / std::max<int64_t>(1, bytes), 1,
-                                          std::max<int64_t>(1, layout.kv_heads));
-  layout.heads_bytes = layout.head_bytes * static_cast<std::size_t>(layout.wave_heads);
+RowOutput row_output(const std::optional<TensorView>& view) {
+  if (!view) return {};
+  return {static_cast<float*>(view->data), view->stride(0), view->stride(1), view->stride(2)};
 }
 
 }  // namespace
@@ -84,24 +44,105 @@ int64_t max_tile_rows_of(const Problem& problem) {
   return problem.head_dim + problem.value_dim <= 512 ? 128 : 64;
 }
 
-ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const TileProgram& program,
-                             const Problem& problem, int threads) {
-  choose_tiles(*this, problem, threads);
+ForwardLayout::ForwardLayout(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                             const Problem& problem, int threads)
+    : kernels_(kernels), problem_(problem) {
   pairs = multiplies_pairs(kernels, problem);
-  place_head(*this, kernels, problem);
-  choose_waves(*this, problem, threads);
-  if (problem.block_mask && !private_heads) {
-    order_by_head = problem.block_mask.batch() > 1 || problem.block_mask.heads() > 1;
-    const int64_t entries = order_by_head ? tiles * problem.group() * wave_heads : tiles;
+  choose_tiles(threads);
+  kv_heads = problem.batch * problem.kv_heads;
+  if (problem.sequences.empty()) {
+    choose_waves(threads);
+  } else {
+    choose_sequences(threads);
+  }
+  if (!private_heads && (problem.block_mask || sequences)) {
+    order_by_head = sequences || problem.block_mask.batch() > 1 || problem.block_mask.heads() > 1;
+    const int64_t count = tiles(sequences ? sequences->shared_queries() : problem.q_len).count;
+    const int64_t entries = order_by_head ? count * problem.group() * wave_heads : count;
     order_bytes = align(static_cast<std::size_t>(entries) * sizeof(int64_t));
   }
+  if (sequences) sequences_bytes = align(sequences->bytes());
   scratch_bytes =
-      kernels.forward_scratch(forward_call(kernels, program, nullptr, problem, tile_rows));
-  total_bytes = heads_bytes + order_bytes + scratch_bytes * static_cast<std::size_t>(threads);
+      kernels.forward_scratch(forward_call(kernels, programs, nullptr, problem, tile_rows));
+  total_bytes = heads_bytes + order_bytes + sequences_bytes +
+                scratch_bytes * static_cast<std::size_t>(threads);
 }
 
-ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& program,
-                         const TileBinding* binding, const Problem& problem, int64_t tile_rows) {
+void ForwardLayout::choose_tiles(int threads) {
+  // Two tasks a thread if tiles of 32 rows or more give them.
+  int64_t rows = problem_.batch * problem_.q_len;
+  if (!problem_.sequences.empty()) {
+    rows = 0;
+    for (const attention::Sequence& s : problem_.sequences) rows += s.q_len;
+  }
+  const int64_t fair = std::max<int64_t>(32, ceil_div(rows * problem_.q_heads, 2 * threads));
+  largest_tile_ = std::min(max_tile_rows_of(problem_), fair);
+  const Tiles longest = tiles(problem_.q_len);
+  // Shorter sequences may be cut into larger parts.
+  tile_rows =
+      problem_.sequences.empty() ? longest.rows : std::min(largest_tile_, longest.block_rows);
+}
+
+ForwardLayout::Tiles ForwardLayout::tiles(int64_t q_len) const {
+  Tiles tiles{};
+  const int64_t block = problem_.block_mask ? problem_.block_mask.block_size().q : q_len;
+  tiles.block_rows = std::max<int64_t>(1, std::min(block, q_len));
+  tiles.rows = equal_part(tiles.block_rows, std::min(largest_tile_, tiles.block_rows));
+  tiles.per_block = ceil_div(tiles.block_rows, tiles.rows);
+  tiles.count = ceil_div(q_len, tiles.block_rows) * tiles.per_block;
+  return tiles;
+}
+
+ForwardLayout::Head ForwardLayout::head(int64_t kv_len) const {
+  const int64_t width = kernels_.block_columns, per_word = pairs ? 2 : 1;
+  const int64_t values = ceil_div(problem_.value_dim, width) * width * ceil_div(kv_len, per_word);
+  const bool readable = problem_.value.dtype == DType::f32 && problem_.value.stride(3) == 1 &&
+                        problem_.value_dim % kernels_.lanes == 0 && !problem_.page_table;
+  Head head{};
+  head.values_in_place =
+      readable && values * static_cast<int64_t>(sizeof(float)) > kLargestPackedValues;
+  head.values_offset =
+      floats(ceil_div(kv_len, width) * width * ceil_div(problem_.head_dim, per_word));
+  head.flags_offset = head.values_offset + (head.values_in_place ? 0 : floats(values));
+  head.bytes = head.flags_offset + align(static_cast<std::size_t>(ceil_div(kv_len, kFiniteChunk)));
+  return head;
+}
+
+void ForwardLayout::choose_waves(int threads) {
+  head_bytes = private_bytes = head(problem_.kv_len).bytes;
+  const auto bytes = static_cast<int64_t>(head_bytes);
+  const int64_t tasks = tiles(problem_.q_len).count * problem_.group();
+  const bool tiny = bytes <= kTinyHeadBytes;
+  const bool many = kv_heads >= 16 * threads && bytes * threads <= kWaveBytes;
+  private_heads = threads == 1 || many || tiny;
+  if (private_heads) {
+    const int64_t wanted = many ? 1 : ceil_div(threads, std::max<int64_t>(1, kv_heads));
+    splits = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, tasks));
+    heads_bytes = head_bytes * static_cast<std::size_t>(threads);
+    return;
+  }
+  wave_heads = std::clamp<int64_t>(kWaveBytes / std::max<int64_t>(1, bytes), 1,
+                                   std::max<int64_t>(1, kv_heads));
+  heads_bytes = head_bytes * static_cast<std::size_t>(wave_heads);
+}
+
+void ForwardLayout::choose_sequences(int threads) {
+  // Longer heads would take too much memory if each worker had one.
+  const auto a_key = static_cast<int64_t>(head(kPackStep).bytes) / kPackStep + 1;
+  sequences.emplace(problem_, threads, kWaveBytes / threads / a_key);
+  private_bytes = head(sequences->private_keys()).bytes;
+  head_bytes = head(sequences->shared_keys()).bytes;
+  private_heads = sequences->shared_heads() == 0;
+  wave_heads =
+      std::clamp<int64_t>(kWaveBytes / std::max<int64_t>(1, static_cast<int64_t>(head_bytes)), 1,
+                          std::max<int64_t>(1, sequences->shared_heads()));
+  heads_bytes = std::max(private_bytes * static_cast<std::size_t>(threads),
+                         private_heads ? 0 : head_bytes * static_cast<std::size_t>(wave_heads));
+}
+
+ForwardCall forward_call(const AttentionKernels& kernels, const ForwardPrograms& programs,
+                         const ForwardBindings* bindings, const Problem& problem,
+                         int64_t tile_rows) {
   ForwardCall call;
   call.query = {problem.query.data,      problem.query.dtype,     problem.query.stride(0),
                 problem.query.stride(1), problem.query.stride(2), problem.query.stride(3)};
@@ -112,13 +153,8 @@ ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& pro
   call.out_head = problem.out.stride(1);
   call.out_row = problem.out.stride(2);
   call.out_column = problem.out.stride(3);
-  if (problem.lse) {
-    call.lse = static_cast<float*>(problem.lse->data);
-    call.lse_batch = problem.lse->stride(0);
-    call.lse_head = problem.lse->stride(1);
-    call.lse_row = problem.lse->stride(2);
-  }
-  call.kv_len = problem.kv_len;
+  call.lse = row_output(problem.lse);
+  call.max_scores = row_output(problem.max_scores);
   call.head_dim = problem.head_dim;
   call.value_dim = problem.value_dim;
   call.scale = static_cast<float>(problem.scale);
@@ -128,9 +164,14 @@ ForwardCall forward_call(const AttentionKernels& kernels, const TileProgram& pro
     call.has_mask = true;
     call.mask_block = problem.block_mask.block_size().kv;
   }
-  if (!program.empty()) {
-    call.program = &program;
-    call.binding = binding;
+  if (!programs.scores.empty()) {
+    call.program = &programs.scores;
+    call.binding = bindings ? &bindings->scores : nullptr;
+  }
+  if (!programs.weights.empty()) {
+    call.weight_program = &programs.weights;
+    call.weight_binding = bindings ? &bindings->weights : nullptr;
+    call.two_passes = programs.two_passes;
   }
   call.has_score_mod = static_cast<bool>(problem.score_mod);
   return call;

@@ -22,6 +22,12 @@ struct Tensor4 {
   int64_t batch = 0, head = 0, row = 0, column = 0;
 };
 
+/// An output of one number a row, (B, Hq, Lq), or none.
+struct RowOutput {
+  float* data = nullptr;
+  int64_t batch = 0, head = 0, row = 0;
+};
+
 /// What every tile of one forward call shares.
 struct ForwardCall {
   Tensor4 query;
@@ -29,9 +35,8 @@ struct ForwardCall {
   void* out = nullptr;
   DType out_dtype = DType::f32;
   int64_t out_batch = 0, out_head = 0, out_row = 0, out_column = 0;
-  float* lse = nullptr;  // or nullptr
-  int64_t lse_batch = 0, lse_head = 0, lse_row = 0;
-  int64_t kv_len = 0, head_dim = 0, value_dim = 0;
+  RowOutput lse, max_scores;
+  int64_t head_dim = 0, value_dim = 0;
   float scale = 1;
   int64_t max_rows = 0;  // of a tile
   int64_t key_step = 0;  // keys of a tile at most: with the mask, all that results depend on
@@ -40,6 +45,9 @@ struct ForwardCall {
   const TileProgram* program = nullptr;  // or nullptr: nothing to run, and no mask
   const TileBinding* binding = nullptr;
   bool has_score_mod = false;
+  const TileProgram* weight_program = nullptr;  // or nullptr: weights as the softmax gives them
+  const TileBinding* weight_binding = nullptr;
+  bool two_passes = false;  // weight_program must see weights that add up to 1
 };
 
 /// Keys and values of one (batch, kv head) as the kernels read them: words of f32, or pairs of bf16.
@@ -52,13 +60,25 @@ struct PackedHead {
 };
 inline constexpr int64_t kFiniteChunk = 64;
 
-/// Rows [q0, q0 + rows) of one query head.
+/// Rows [q0, q0 + rows) of one query head against the keys of its sequence. Positions count from the
+/// sequence's first; in the tensors that is row q_first.
 struct ForwardTile {
   int64_t b = 0, h = 0, q0 = 0, rows = 0;
+  int64_t q_first = 0, kv_len = 0;
+  float sink = -__builtin_inff();  // a score, in base 2, that joins every row's softmax
   PackedHead head;
   const BlockRun* full = nullptr;  // with a mask: the blocks to walk
   const BlockRun* partial = nullptr;
   int64_t full_runs = 0, partial_runs = 0;
+};
+
+/// The pages that hold the keys of one sequence (of which `data` is the line of the table).
+struct PageTable {
+  const void* data = nullptr;  // i32 or i64; nullptr: no pages
+  bool wide = false;           // i64
+  int64_t stride = 0;          // entries from page to page in the table
+  int64_t size = 0;            // keys of a page
+  int64_t page = 0;            // elements from page to page in the tensor
 };
 
 /// Keys [first, last) of a matrix of `length` rows and `width` columns. `first` is a multiple of
@@ -67,6 +87,7 @@ struct PackJob {
   const void* from = nullptr;
   DType dtype = DType::f32;
   int64_t row = 0, column = 0;  // elements
+  PageTable pages;
   int64_t first = 0, last = 0, length = 0, width = 0;
   bool pairs = false;             // of bf16: keys by columns, values by keys; else widened to f32
   void* to = nullptr;             // values: nullptr to look for non-finite ones only

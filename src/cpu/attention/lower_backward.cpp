@@ -40,7 +40,8 @@ bool is_expensive(Op op) {
     case Op::rsqrt:
     case Op::sin:
     case Op::cos:
-    case Op::erf: return true;
+    case Op::erf:
+    case Op::philox: return true;
     case Op::input:
     case Op::constant:
     case Op::param:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/attention/kernels.h"
+#include "cpu/attention/rows-inl.h"
 #include "cpu/microkernel.h"
 #include "cpu/transpose.h"
 
@@ -37,17 +38,16 @@ struct KeyPairs {
 };
 
 /// One vector of keys (`keys` of them, the rest 0), all columns: to[word * kBlockColumns + lane].
-/// Rows lie together: squares are transposed.
+/// The elements of a row lie together: squares are transposed.
 template <class Words, class Element>
-inline void pack_key_rows(const Element* from, int64_t row, int64_t keys, int64_t width,
-                          float* to) {
+inline void pack_key_rows(const Element* const* rows, int64_t keys, int64_t width, float* to) {
   constexpr int64_t kStep = kLanes * Words::kCount;
   for (int64_t column = 0; column < width; column += kStep) {
     const int64_t left = width - column;
     Square square = {};
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) {
-      if (i < keys) square.row[i] = Words::load_row(from + i * row + column, left);
+      if (i < keys) square.row[i] = Words::load_row(rows[i] + column, left);
     }
     transpose(square);
     const int64_t words = left >= kStep ? kLanes : (left + Words::kCount - 1) / Words::kCount;
@@ -57,33 +57,43 @@ inline void pack_key_rows(const Element* from, int64_t row, int64_t keys, int64_
 
 /// The same for any strides.
 template <class Words, class Element>
-inline void pack_key_columns(const Element* from, int64_t row, int64_t column, int64_t keys,
+inline void pack_key_columns(const Element* const* rows, int64_t column, int64_t keys,
                              int64_t width, float* to) {
   for (int64_t j = 0; j < width; j += Words::kCount, to += kBlockColumns) {
-    if (Words::kCount == 1 && row == 1) {  // a transposed tensor
-      store(to, keys == kLanes ? load(from + j * column) : load_partial(from + j * column, keys));
-      continue;
-    }
-    const Element* at = from + j * column;
     for (int64_t i = 0; i < kLanes; ++i) {
-      to[i] = i < keys ? Words::load_word(at + i * row, column, width - j) : 0.0f;
+      to[i] = i < keys ? Words::load_word(rows[i] + j * column, column, width - j) : 0.0f;
     }
+  }
+}
+
+/// The same for keys that lie together (a transposed tensor).
+template <class Element>
+inline void copy_key_columns(const Element* from, int64_t column, int64_t keys, int64_t width,
+                             float* to) {
+  for (int64_t j = 0; j < width; ++j, from += column, to += kBlockColumns) {
+    store(to, keys == kLanes ? load(from) : load_partial(from, keys));
   }
 }
 
 template <class Words, class Element>
 inline void pack_keys_of(const PackJob& job, const Element* data) {
   const int64_t words = (job.width + Words::kCount - 1) / Words::kCount;
+  const bool transposed = job.row == 1 && job.column != 1 && job.pages.data == nullptr;
   for (int64_t key = job.first; key < job.last; key += kBlockColumns) {
     float* panel = static_cast<float*>(job.to) + key / kBlockColumns * (words * kBlockColumns);
     for (int64_t inside = 0; inside < kBlockColumns; inside += kLanes) {
-      const int64_t left = job.length - key - inside;
+      const int64_t first = key + inside, left = job.length - first;
       const int64_t keys = left < 0 ? 0 : left < kLanes ? left : kLanes;
-      const Element* from = data + (key + inside) * job.row;
+      if (Words::kCount == 1 && transposed) {
+        copy_key_columns(data + first, job.column, keys, job.width, panel + inside);
+        continue;
+      }
+      const Element* rows[kLanes] = {};
+      rows_of_keys(data, job.row, job.pages, first, keys, rows);
       if (job.column == 1) {
-        pack_key_rows<Words>(from, job.row, keys, job.width, panel + inside);
+        pack_key_rows<Words>(rows, keys, job.width, panel + inside);
       } else {
-        pack_key_columns<Words>(from, job.row, job.column, keys, job.width, panel + inside);
+        pack_key_columns<Words>(rows, job.column, keys, job.width, panel + inside);
       }
     }
   }
@@ -112,15 +122,16 @@ FOVEA_INLINE Floats value_vector(const PackJob& job, const Element* row, int64_t
   return v;
 }
 
-/// One panel of keys [first, last). Gives 0 in each lane if all values are finite: x * 0 is 0 for them.
+/// One panel of keys [first, last), whose rows these are. Gives 0 in each lane if all values are finite:
+/// x * 0 is 0 for them.
 template <bool kWhole, bool kCopy, class Element>
-inline Floats pack_value_panel(const PackJob& job, const Element* data, int64_t panel,
+inline Floats pack_value_panel(const PackJob& job, const Element* const* rows, int64_t panel,
                                int64_t first, int64_t last) {
-  const Element* row = data + first * job.row;
   float* to =
       kCopy ? static_cast<float*>(job.to) + (panel * job.length + first) * kBlockColumns : nullptr;
   Floats check[kBlockVectors] = {};
-  for (int64_t key = first; key < last; ++key, row += job.row) {
+  for (int64_t key = 0; key < last - first; ++key) {
+    const Element* row = rows[key];
 #pragma GCC unroll 4
     for (int j = 0; j < kBlockVectors; ++j) {
       const int64_t column = panel * kBlockColumns + j * kLanes;
@@ -139,17 +150,17 @@ inline Floats pack_value_panel(const PackJob& job, const Element* data, int64_t 
 #if FOVEA_SIMD_PAIRS
 /// The same for pairs of keys; `first` is even. The pair of an odd last key is completed by zeros.
 template <bool kWhole>
-inline Floats pack_value_pairs(const PackJob& job, int64_t panel, int64_t first, int64_t last) {
-  const auto* row = static_cast<const BFloat16*>(job.from) + first * job.row;
+inline Floats pack_value_pairs(const PackJob& job, const BFloat16* const* rows, int64_t panel,
+                               int64_t first, int64_t last) {
   const int64_t pairs = (job.length + 1) / 2;
   int32_t* to = static_cast<int32_t*>(job.to) + (panel * pairs + first / 2) * kBlockColumns;
   Floats check = {};
-  for (int64_t key = first; key < last; key += 2, row += 2 * job.row, to += kBlockColumns) {
+  for (int64_t key = 0; key < last - first; key += 2, to += kBlockColumns) {
     for (int j = 0; j < kBlockVectors; ++j) {
       const int64_t column = panel * kBlockColumns + j * kLanes;
       Halves half[2] = {};
-      for (int i = 0; i < 2 && key + i < last; ++i) {
-        const BFloat16* at = row + i * job.row;
+      for (int i = 0; i < 2 && key + i < last - first; ++i) {
+        const BFloat16* at = rows[key + i];
         half[i] = kWhole ? load_halves(at + column) : round_bf16(value_vector(job, at, column));
         check = fma(widen_bf16(half[i]), Floats{}, check);
       }
@@ -162,15 +173,17 @@ inline Floats pack_value_pairs(const PackJob& job, int64_t panel, int64_t first,
 
 /// Values by panels of columns: [panel][key][kBlockColumns]. Notes the chunks of keys that hold an
 /// infinity or a NaN.
-template <class PackPanel>
-inline void pack_value_chunks(const PackJob& job, PackPanel pack_panel) {
+template <class Element, class PackPanel>
+inline void pack_value_chunks(const PackJob& job, const Element* data, PackPanel pack_panel) {
   const int64_t panels = (job.width + kBlockColumns - 1) / kBlockColumns;
   for (int64_t first = job.first; first < job.last; first += kFiniteChunk) {
     const int64_t last = job.last - first < kFiniteChunk ? job.last : first + kFiniteChunk;
+    const Element* rows[kFiniteChunk];
+    rows_of_keys(data, job.row, job.pages, first, last - first, rows);
     Floats check = {};
     for (int64_t panel = 0; panel < panels; ++panel) {
       const bool whole = job.column == 1 && (panel + 1) * kBlockColumns <= job.width;
-      check += pack_panel(whole, panel, first, last);
+      check += pack_panel(whole, rows, panel, first, last);
     }
     job.not_finite[first / kFiniteChunk] = any(check != 0.0f) ? 1 : 0;
   }
@@ -179,21 +192,24 @@ inline void pack_value_chunks(const PackJob& job, PackPanel pack_panel) {
 void pack_values(const PackJob& job) {
 #if FOVEA_SIMD_PAIRS
   if (job.pairs) {
-    return pack_value_chunks(job, [&](bool whole, int64_t panel, int64_t first, int64_t last) {
-      return whole ? pack_value_pairs<true>(job, panel, first, last)
-                   : pack_value_pairs<false>(job, panel, first, last);
-    });
+    return pack_value_chunks(
+        job, static_cast<const BFloat16*>(job.from),
+        [&](bool whole, const auto* rows, int64_t panel, int64_t first, int64_t last) {
+          return whole ? pack_value_pairs<true>(job, rows, panel, first, last)
+                       : pack_value_pairs<false>(job, rows, panel, first, last);
+        });
   }
 #endif
   with_elements(job.dtype, job.from, [&](const auto* data) {
-    pack_value_chunks(job, [&](bool whole, int64_t panel, int64_t first, int64_t last) {
-      if (job.to == nullptr) {
-        return whole ? pack_value_panel<true, false>(job, data, panel, first, last)
-                     : pack_value_panel<false, false>(job, data, panel, first, last);
-      }
-      return whole ? pack_value_panel<true, true>(job, data, panel, first, last)
-                   : pack_value_panel<false, true>(job, data, panel, first, last);
-    });
+    pack_value_chunks(
+        job, data, [&](bool whole, const auto* rows, int64_t panel, int64_t first, int64_t last) {
+          if (job.to == nullptr) {
+            return whole ? pack_value_panel<true, false>(job, rows, panel, first, last)
+                         : pack_value_panel<false, false>(job, rows, panel, first, last);
+          }
+          return whole ? pack_value_panel<true, true>(job, rows, panel, first, last)
+                       : pack_value_panel<false, true>(job, rows, panel, first, last);
+        });
   });
 }
 

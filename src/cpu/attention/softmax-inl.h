@@ -17,9 +17,10 @@ struct SoftmaxRows {
   int64_t score_row;
   float* values;  // sums of the steps before, rescaled where the reference moves
   int64_t value_row;
-  float* reference;  // base 2; -inf: no score yet
-  float* sum;        // kLanes a row
-  float unit;        // scores * unit are in base 2
+  float* reference;          // base 2; -inf: no score yet
+  float* sum;                // kLanes a row
+  float unit;                // scores * unit are in base 2
+  float* largest = nullptr;  // or nullptr: of the scores so far
   // Or nullptr: weights that are not asked for exactly go here, as bf16 (with zeros up to the end of the last
   // vector), and spoil the scores. Rows are as far apart as those of the scores, and none may begin behind
   // its scores.
@@ -87,13 +88,14 @@ FOVEA_INLINE Floats weigh_row(float* row, BFloat16* rounded, const float* next, 
   return even + odd;
 }
 
-/// The same for any reference, and so that a weight is 0 if and only if the score is -inf.
-__attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors,
-                                                   const Reference& r) {
+/// The same for any reference, times `factor`, and so that a weight is 0 if and only if the score is -inf.
+__attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors, const Reference& r,
+                                                   float factor) {
   Floats sum = {};
   for (int64_t v = 0; v < vectors; ++v, row += kLanes) {
     const Floats score = load(row);
-    const Floats weight = max(broadcast(kSmallest), exp2(fma(score, r.unit, -r.reference)));
+    const Floats weight =
+        max(broadcast(kSmallest), exp2(fma(score, r.unit, -r.reference)) * factor);
     const Floats kept = select(score == -kInfinity, Floats{}, weight);
     store(row, kept);
     sum += kept;
@@ -103,6 +105,14 @@ __attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors,
 
 FOVEA_INLINE void round_row(const float* row, BFloat16* rounded, int64_t vectors) {
   for (int64_t v = 0; v < vectors; ++v) store(rounded + v * kLanes, load(row + v * kLanes));
+}
+
+/// Of weights that something changed after the softmax.
+FOVEA_INLINE void round_rows(const SoftmaxRows& s) {
+  const int64_t vectors = (s.keys + kLanes - 1) / kLanes;
+  for (int64_t r = 0; r < s.rows; ++r) {
+    round_row(s.scores + r * s.score_row, s.rounded + r * 2 * s.score_row, vectors);
+  }
 }
 
 FOVEA_INLINE Floats largest_of(const float* row, int64_t vectors) {
@@ -145,7 +155,9 @@ __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, 
   fill_tail(s, 0);
   Floats largest = largest_of(s.scores, vectors);
   for (int64_t r = 0; r < s.rows; ++r) {
-    const Reference reference = reference_of(move_reference(s, r, hmax(largest), started), s.unit);
+    const float most = hmax(largest);
+    if (s.largest != nullptr && most > s.largest[r]) s.largest[r] = most;
+    const Reference reference = reference_of(move_reference(s, r, most, started), s.unit);
     float* row = s.scores + r * s.score_row;
     BFloat16* rounded = kRounded ? s.rounded + r * 2 * s.score_row : nullptr;
     const float* next = row;
@@ -155,13 +167,24 @@ __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, 
     }
     Floats sum;
     if (exact || !reference.ordinary) {
-      sum = weigh_row_exactly(row, vectors, reference);
+      sum = weigh_row_exactly(row, vectors, reference, 1);
       largest = largest_of(next, vectors);
       if (kRounded && !exact) round_row(row, rounded, vectors);
     } else {
       sum = weigh_row<kBase2, kRounded>(row, rounded, next, vectors, reference, largest);
     }
     store(s.sum + r * kLanes, load(s.sum + r * kLanes) + sum);
+  }
+}
+
+/// Where reference and sum are those of whole rows: scores become weights that add up to 1, and are 0 only where
+/// the score is -inf.
+__attribute__((noinline)) void normalized_weights(const SoftmaxRows& s) {
+  const int64_t vectors = (s.keys + kLanes - 1) / kLanes;
+  for (int64_t r = 0; r < s.rows; ++r) {
+    fill_tail(s, r);
+    weigh_row_exactly(s.scores + r * s.score_row, vectors, reference_of(s.reference[r], s.unit),
+                      1.0f / hsum(load(s.sum + r * kLanes)));
   }
 }
 

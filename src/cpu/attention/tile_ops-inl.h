@@ -282,7 +282,8 @@ __attribute__((noinline)) inline void softcap_div_loop(const TileJob& job) {
 /// g / b, 0 where g is
 __attribute__((noinline)) inline void gradient_div_loop(const TileJob& job) {
   if (job.args[1].step != 0) {
-    map2<Floats, Floats>(job, [](Floats g, Floats b) { return select(g != 0.0f, g / b, Floats{}); });
+    map2<Floats, Floats>(job,
+                         [](Floats g, Floats b) { return select(g != 0.0f, g / b, Floats{}); });
     return;
   }
   for (int64_t i = 0; i < job.rows; ++i) {

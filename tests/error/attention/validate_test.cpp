@@ -141,6 +141,42 @@ TEST_F(ValidateTest, OutputsThatOverlap) {
                           "[20, 5, 0]"));
 }
 
+TEST_F(ValidateTest, MaxScores) {
+  options.max_scores = view(memory_.data(), {2, 4, 6});
+  EXPECT_EQ(error(), text("max_scores must have the shape (batch, query heads, query length): "
+                          "expected [2, 4, 5], got [2, 4, 6]"));
+  options.max_scores = view(memory_.data(), {2, 4, 5});
+  options.max_scores->dtype = DType::bf16;
+  EXPECT_EQ(error(), text("max_scores must be f32 or f64: expected f32 or f64, got bf16"));
+  options.max_scores = view(static_cast<float*>(nullptr), {2, 4, 5});
+  EXPECT_EQ(error(), text("max_scores must have memory: expected a pointer, got null"));
+  options.max_scores = view(memory_.data(), {2, 4, 5}, {20, 5, 0});
+  EXPECT_EQ(error(), text("max_scores must not overlap itself: expected strides other than 0, got "
+                          "[20, 5, 0]"));
+}
+
+TEST_F(ValidateTest, Sinks) {
+  options.sinks = view(memory_.data(), {2});
+  EXPECT_EQ(error(), text("sinks must have the shape (query heads): expected [4], got [2]"));
+  options.sinks = view(memory_.data(), {4});
+  options.sinks->dtype = DType::i32;
+  EXPECT_EQ(error(), text("sinks must be floating-point: expected f64, f32, bf16 or f16, got i32"));
+  options.sinks = view(static_cast<float*>(nullptr), {4});
+  EXPECT_EQ(error(), text("sinks must have memory: expected a pointer, got null"));
+  options.sinks = view(memory_.data(), {4}, {0});
+  EXPECT_EQ(error(), "no error");
+  options.sinks->device = {DeviceType::cuda, 0};
+  EXPECT_EQ(error(), text("sinks must be on the query's device: expected cpu, got cuda"));
+}
+
+TEST_F(ValidateTest, WeightModsThatNeedNormalizedWeights) {
+  EXPECT_FALSE(call().needs_normalized_weights);
+  options.weight_mod = weight_mod([](auto w, auto, auto h, auto, auto) { return w * 0.5f * h; });
+  EXPECT_FALSE(call().needs_normalized_weights);
+  options.weight_mod = weight_mod([](auto w, auto, auto, auto, auto) { return w * w; });
+  EXPECT_TRUE(call().needs_normalized_weights);
+}
+
 TEST_F(ValidateTest, TooManyElements) {
   query.sizes = {int64_t{1} << 31, int64_t{1} << 31, 5, 3};
   EXPECT_EQ(error(), text("query must not have too many elements: expected at most 2^62, got "

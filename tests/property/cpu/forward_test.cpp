@@ -8,15 +8,13 @@
 #include "unit/cpu/attention_harness.h"
 
 /// Random shapes, masks, mods, block sizes and numbers of threads: right, and the same bits for every
-/// number of threads. FOVEA_TEST_SEED repeats a run.
+/// number of threads. FOVEA_TEST_SEED repeats a run, FOVEA_TEST_CASES says how many cases one has.
 namespace fovea::cpu::testing {
 namespace {
 
-constexpr int kCases = 60;
-
-uint64_t first_seed() {
-  const char* text = std::getenv("FOVEA_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20240607;
+uint64_t number_from(const char* variable, uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
 class Draw {
@@ -87,9 +85,11 @@ class ForwardProperty : public ::testing::TestWithParam<NamedKernels> {};
 INSTANTIATE_TEST_SUITE_P(Isa, ForwardProperty, ::testing::ValuesIn(all_kernels()), name_of_kernels);
 
 TEST_P(ForwardProperty, RightAndIndependentOfThreads) {
-  const uint64_t first = first_seed();
+  const uint64_t first = number_from("FOVEA_TEST_SEED", 20240607);
+  const uint64_t cases = number_from("FOVEA_TEST_CASES", 60);
+  ASSERT_GT(cases, 0U);
   RecordProperty("seed", std::to_string(first));
-  for (uint64_t seed = first; seed < first + kCases; ++seed) {
+  for (uint64_t seed = first; seed < first + cases; ++seed) {
     const Inputs inputs = random_inputs(seed);
     const Result expected = run_reference(inputs);
     const Result one = run_kernels(GetParam(), inputs, 1);

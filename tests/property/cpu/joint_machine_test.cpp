@@ -55,5 +55,29 @@ TEST(JointMachineProperty, AgreesWithTheInterpreter) {
                  std::to_string(tally.sums.decided) + " of " + std::to_string(tally.sums.elements));
 }
 
+// dscore must not depend on how the plane is cut. (Sums do, in their last bits.)
+TEST(JointMachineProperty, TilingChangesNoBitOfDscore) {
+  for (uint64_t seed = kFirstSeed; seed < kFirstSeed + 400; ++seed) {
+    const JointCase c = random_case(seed);
+    const TileCase& tile = c.tile;
+    const TileProgram lowered =
+        lower_joint(tile.score, testing::joint_of(tile.score, true), tile.mask);
+    for (const NamedMachine& machine : testing::machines()) {
+      const auto run = [&](const TileShape& shape, const std::vector<float>& scores,
+                           const std::vector<float>& dout) {
+        return run_joint_tile(machine, lowered, tile.score, tile.mask, shape, scores, dout).dscore;
+      };
+      const auto want = second_half(tile.shape, run(tile.shape, tile.scores, c.dout));
+      const auto got = run(second_half(tile.shape), second_half(tile.shape, tile.scores),
+                           second_half(tile.shape, c.dout));
+      for (std::size_t k = 0; k < got.size(); ++k) {
+        ASSERT_TRUE(got[k] == want[k] || (std::isnan(got[k]) && std::isnan(want[k])))
+            << "seed " << seed << ", " << machine.name << "\n"
+            << tile.code << lowered.describe();
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fovea::cpu

@@ -90,6 +90,23 @@ void random_tile(test::Dice& dice, TileCase& c) {
   }
 }
 
+TileShape second_half(TileShape shape) {
+  shape.q0 += shape.rows / 2;
+  shape.rows -= shape.rows / 2;
+  shape.kv0 += shape.cols / 2;
+  shape.cols -= shape.cols / 2;
+  return shape;
+}
+std::vector<float> second_half(const TileShape& shape, const std::vector<float>& tile) {
+  std::vector<float> part;
+  for (int64_t i = shape.rows / 2; i < shape.rows; ++i) {
+    for (int64_t j = shape.cols / 2; j < shape.cols; ++j) {
+      part.push_back(tile[static_cast<std::size_t>(i * shape.cols + j)]);
+    }
+  }
+  return part;
+}
+
 void check_case(const TileCase& c, Tally& tally) {
   const TileProgram lowered = lower(c.score, c.mask);
   const bool wide = needs_64_bits(c.score, c.shape) || needs_64_bits(c.mask, c.shape);

@@ -34,6 +34,10 @@ bool needs_64_bits(const Program& program, const TileShape& shape);
 /// `got` is what a machine made of the scores; fails the current test at the first wrong element.
 void check_elements(const TileCase& c, const std::vector<float>& got, Tally& tally);
 
+/// Rows and columns [half, end) of a tile, and its elements there.
+TileShape second_half(TileShape shape);
+std::vector<float> second_half(const TileShape& shape, const std::vector<float>& tile);
+
 /// Runs it on every machine; fails the current test at the first wrong element.
 void check_case(const TileCase& c, Tally& tally);
 

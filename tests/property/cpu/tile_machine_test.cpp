@@ -47,24 +47,6 @@ TEST(TileMachineProperty, AgreesWithTheInterpreter) {
   EXPECT_GT(tally.fast * 2, tally.tiles) << tally.fast << " of " << tally.tiles;
 }
 
-// Rows and columns [half, end) of a tile.
-TileShape second_half(TileShape shape) {
-  shape.q0 += shape.rows / 2;
-  shape.rows -= shape.rows / 2;
-  shape.kv0 += shape.cols / 2;
-  shape.cols -= shape.cols / 2;
-  return shape;
-}
-std::vector<float> second_half(const TileShape& shape, const std::vector<float>& tile) {
-  std::vector<float> part;
-  for (int64_t i = shape.rows / 2; i < shape.rows; ++i) {
-    for (int64_t j = shape.cols / 2; j < shape.cols; ++j) {
-      part.push_back(tile[static_cast<std::size_t>(i * shape.cols + j)]);
-    }
-  }
-  return part;
-}
-
 // The same mods in a smaller tile: a result must not depend on how the plane is cut.
 TEST(TileMachineProperty, TilingChangesNoBit) {
   for (uint64_t seed = kFirstSeed; seed < kFirstSeed + 600; ++seed) {

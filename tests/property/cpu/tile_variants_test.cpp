@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "property/cpu/tile_case.h"
+#include "property/cpu/joint_case.h"
 
 // Attention variants as people write them, put together at random: what the fused instructions and
 // the hoisting are made for.
@@ -70,7 +70,14 @@ Value add_to_score(int64_t which, const Value& s, const Value& h, const Value& q
     case 13: return where(q % 7 == kv % 5, s, -std::numeric_limits<float>::infinity());
     case 14: return where(kv < 40 || q - kv > 3, s, 2.5f);
     case 15: return s + exp(-0.01f * abs(to_float(q - kv)));
-    default: return max(s, gates[kv]) + min(s, gates[q]);
+    case 16: return max(s, gates[kv]) + min(s, gates[q]);
+    case 17: return s * dense(h, q, kv);
+    case 18: return gates[q] * tanh(s / gates[q]);
+    case 19: return s * sigmoid(gates[q] + gates[kv]);
+    case 20: return s / (2.0f + abs(gates[kv]));
+    case 21: return clamp(s, -3.0f, 3.0f) + buckets[h][(q * 3 + kv) % 32];
+    case 22: return where(q >= kv, s + gates[q - kv], s * 0.5f);
+    default: return s + pairs[clamp(q - kv, 0, 39)][q / 11];
   }
 }
 
@@ -103,7 +110,7 @@ TileCase random_variant(uint64_t seed) {
     for (int64_t i = 0; i < count; ++i) parts.push_back(dice.below(limit));
     return parts;
   };
-  const auto scores = choose(dice.below(4), 17), masks = choose(dice.below(4), 14);
+  const auto scores = choose(dice.below(4), 24), masks = choose(dice.below(4), 14);
   const bool any = dice.chance(30);
   if (!scores.empty()) {
     c.score = score_mod([&](auto s, auto, auto h, auto q, auto kv) {
@@ -136,6 +143,20 @@ TEST(TileVariantsProperty, AgreeWithTheInterpreter) {
   }
   EXPECT_GT(tally.decided * 10, tally.elements * 9) << tally.decided << " of " << tally.elements;
   EXPECT_EQ(tally.fast, tally.tiles);
+}
+
+TEST(TileVariantsProperty, DerivativesAgreeWithTheInterpreter) {
+  testing::JointTally tally;
+  for (uint64_t seed = kFirstSeed; seed < kFirstSeed + kTiles / 4; ++seed) {
+    const TileCase c = random_variant(seed);
+    if (!c.score) continue;
+    test::Dice dice(seed ^ 0xd00d);
+    check_joint_case(with_dout(dice, c), tally);
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_GT(tally.dscores.decided * 10, tally.dscores.elements * 9);
+  EXPECT_GT(tally.sums.decided * 10, tally.sums.elements * 9);
+  EXPECT_EQ(tally.scores.fast, tally.scores.tiles);
 }
 
 }  // namespace

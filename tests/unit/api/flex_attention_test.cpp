@@ -112,6 +112,56 @@ TEST(FlexAttention, ReferenceRowIsARowOfTheReference) {
   }
 }
 
+TEST(FlexAttention, CausalIsTheBlockMaskThatSaysTheSame) {
+  const std::vector<float> slopes = {0.5F, 0.25F, 0.125F, 0.0F};
+  const auto causal = create_block_mask([](auto, auto, auto q, auto kv) { return q >= kv; },
+                                        {.q_len = kLength, .kv_len = kLength});
+  Call option(6), mask(6);
+  for (const Causal which : {Causal::upper_left, Causal::lower_right}) {
+    option.run({.causal = which});
+    mask.run({.block_mask = causal});
+    EXPECT_EQ(option.out, mask.out);
+  }
+  FlexOptions both = window_with_slopes(slopes, 12);
+  both.block_mask =
+      create_block_mask([](auto, auto, auto q, auto kv) { return abs(q - kv) < 12; },
+                        {.q_len = kLength, .kv_len = kLength, .block_size = {32, 32}});
+  both.causal = Causal::upper_left;
+  option.run(both);
+  mask.run(window_with_slopes(slopes, 12));
+  EXPECT_EQ(option.out, mask.out);
+}
+
+TEST(FlexAttention, DropoutDropsTheSameAtEachCallAndInTheReference) {
+  const int64_t seed = 3;
+  int64_t offset = 0;
+  Call call(7);
+  const FlexOptions options{.weight_mod =
+                                dropout(0.25, view(&seed, Dims{}), view(&offset, Dims{}))};
+  call.run(options);
+  call.run_reference(options);
+  EXPECT_LT(call.error(), 1e-5);
+  const std::vector<float> first = call.out;
+  call.run(options);
+  EXPECT_EQ(call.out, first);
+  offset = 1;
+  call.run(options);
+  EXPECT_NE(call.out, first);
+}
+
+TEST(FlexAttention, ExplainSaysHowWeightModsRunAndWhatCausalBecame) {
+  Call call(8);
+  const auto text = [&](const FlexOptions& options) {
+    return explain(Call::four(call.q, kHeads), Call::four(call.k, kKeyHeads),
+                   Call::four(call.v, kKeyHeads), Call::four(call.out, kHeads), options);
+  };
+  const auto gate = weight_mod([](auto w, auto, auto h, auto, auto) { return w * to_float(h); });
+  const auto square = weight_mod([](auto w, auto, auto, auto, auto) { return w * w; });
+  EXPECT_NE(text({.weight_mod = gate}).find("linear in the weight"), std::string::npos);
+  EXPECT_NE(text({.weight_mod = square}).find("the keys are walked twice"), std::string::npos);
+  EXPECT_NE(text({.causal = Causal::lower_right}).find("causal: lower_right"), std::string::npos);
+}
+
 TEST(FlexAttention, ExplainNamesTheParts) {
   const std::vector<float> slopes = {0.5F, 0.25F, 0.125F, 0.0F};
   Call call(5);

@@ -46,18 +46,16 @@ TEST_P(ExecutorTest, NoWorkerRunsTwoTasksAtOnce) {
 
 TEST_P(ExecutorTest, RethrowsAnExceptionAndGoesOnWorking) {
   const auto pool = make_thread_pool(GetParam());
-  std::atomic<int> runs{0};
   const auto failing = [&](int64_t task, int) {
-    ++runs;
     if (task == 3) throw std::runtime_error("task 3");
   };
+  // More tasks than could ever be run: this ends because the rest is not started.
   try {
-    pool->parallel(100000, failing);
+    pool->parallel(int64_t{1} << 50, failing);
     FAIL() << "no error";
   } catch (const std::runtime_error& error) {
     EXPECT_STREQ(error.what(), "task 3");
   }
-  EXPECT_LT(runs, 100000);
   std::atomic<int> after{0};
   pool->parallel(10, [&](int64_t, int) { ++after; });
   EXPECT_EQ(after, 10);

@@ -56,6 +56,10 @@ struct Call {
     narrow_out.assign(out_type == DType::f32 ? 0 : result.out.size(), narrowed(nan, out_type));
     FlexOptions options = inputs.options;
     options.lse = view(result.lse.data(), {s.batch, s.q_heads, s.q_len});
+    if (inputs.max_scores) {
+      result.max_scores.assign(static_cast<std::size_t>(rows), nan);
+      options.max_scores = view(result.max_scores.data(), {s.batch, s.q_heads, s.q_len});
+    }
     TensorView out = view(result.out.data(), {s.batch, s.q_heads, s.q_len, inputs.value_dim()});
     out.dtype = out_type;
     if (out_type != DType::f32) out.data = narrow_out.data();
@@ -142,23 +146,23 @@ Inputs::Inputs(const Shape& s, uint64_t seed) : shape(s) {
 }
 
 bool Result::operator==(const Result& other) const {
-  return same_bits(out, other.out) && same_bits(lse, other.lse);
+  return same_bits(out, other.out) && same_bits(lse, other.lse) &&
+         same_bits(max_scores, other.max_scores);
 }
 
 Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads) {
   Call call(inputs, inputs.types.out);
   const attention::Problem& problem = call.problem;
-  const TileProgram program = lower(problem.score_mod, problem.mask_mod);
-  const TileBinding binding =
-      bind(program, problem.score_mod, problem.mask_mod, problem.needs_64_bits);
+  const ForwardPrograms programs(problem);
+  const ForwardBindings bindings = bind(programs, problem);
   const auto executor = make_thread_pool(threads);
 
   const std::size_t bytes =
-      forward_workspace_bytes(*kernels.kernels, program, problem, executor->num_threads());
+      forward_workspace_bytes(*kernels.kernels, programs, problem, executor->num_threads());
   const std::size_t all = (bytes + kGuardBytes + 63) / 64 * 64;
   const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, all));
   std::memset(memory.get(), kGuard, all);
-  run_forward(*kernels.kernels, program, binding, problem, {memory.get(), bytes}, *executor);
+  run_forward(*kernels.kernels, programs, bindings, problem, {memory.get(), bytes}, *executor);
   for (std::size_t i = bytes; i < all; ++i) {
     if (static_cast<unsigned char*>(memory.get())[i] == kGuard) continue;
     ADD_FAILURE() << "written " << i - bytes << " bytes behind the workspace";
@@ -175,7 +179,9 @@ Result run_reference(const Inputs& inputs) {
 
 ::testing::AssertionResult is_near(const Result& got, const Result& expected, double tolerance) {
   const auto out = is_near("out", got.out, expected.out, tolerance);
-  return out ? is_near("lse", got.lse, expected.lse, tolerance) : out;
+  if (!out) return out;
+  const auto lse = is_near("lse", got.lse, expected.lse, tolerance);
+  return lse ? is_near("max_scores", got.max_scores, expected.max_scores, tolerance) : lse;
 }
 
 ::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs, int threads,

@@ -51,7 +51,8 @@ struct Inputs {
   std::vector<float> query_data, key_data, value_data;
   TensorView query, key, value;  // of f32; may be replaced by other views
   Types types;
-  FlexOptions options;  // score_mod, block_mask, scale
+  FlexOptions options;      // mods, block_mask, scale, sinks
+  bool max_scores = false;  // asked for
 };
 
 /// A copy of an f32 tensor in another dtype, with the same strides.
@@ -61,9 +62,9 @@ struct Narrowed {
   TensorView view;
 };
 
-/// out and lse, contiguous and widened. They are full of NaN before the run.
+/// out and lse (and max_scores, or nothing), contiguous and widened. They are full of NaN before the run.
 struct Result {
-  std::vector<float> out, lse;
+  std::vector<float> out, lse, max_scores;
   bool operator==(const Result&) const;  // bit by bit
 };
 

@@ -104,12 +104,12 @@ TEST_P(ForwardStrides, Outputs) {
     const auto problem = attention::validate("test", inputs.query, inputs.key, inputs.value,
                                              view(out.data(), sizes, strides), options);
     const auto executor = make_thread_pool(2);
-    const TileProgram none;
+    const ForwardPrograms none;
     std::vector<float> memory(forward_workspace_bytes(*GetParam().kernels, none, problem, 2) / 4 +
                               16);
     void* aligned =
         reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) & ~63ull);
-    run_forward(*GetParam().kernels, none, TileBinding(), problem, {aligned, memory.size() * 4},
+    run_forward(*GetParam().kernels, none, ForwardBindings(), problem, {aligned, memory.size() * 4},
                 *executor);
     std::size_t i = 0, row = 0, written = 0;
     for (int64_t b = 0; b < 2; ++b) {

@@ -109,7 +109,8 @@ TEST_P(Forward, LongValuesAreReadInPlace) {
   std::vector<float> data(3 * 64);
   const auto problem = attention::validate("test", inputs.query, inputs.key, inputs.value,
                                            view(data.data(), {1, 1, 3, 64}), {});
-  EXPECT_TRUE(ForwardLayout(*GetParam().kernels, TileProgram(), problem, 1).values_in_place);
+  const ForwardLayout layout(*GetParam().kernels, TileProgram(), problem, 1);
+  EXPECT_TRUE(layout.head(shape.kv_len).values_in_place);
   EXPECT_TRUE(is_right(GetParam(), inputs));
 
   Inputs poisoned(shape);

@@ -190,16 +190,19 @@ std::vector<float> run_tile(const NamedMachine& machine, const Program& score_mo
 JointTile run_joint_tile(const NamedMachine& machine, const TileProgram& lowered,
                          const Program& mod, const Program& mask_mod, const TileShape& shape,
                          const std::vector<float>& scores, const std::vector<float>& dout,
-                         const TileOptions& options, float start) {
+                         const TileOptions& options) {
   const TileBinding binding = bind(lowered, mod, mask_mod, options.needs_64_bits);
   const Scratch scratch =
       scratch_of(machine, lowered, shape.rows + shape.extra_rows, shape.cols + shape.extra_cols);
   std::vector<GradientMemory> memories;
   for (const TileContribution& to : lowered.contributions()) {
-    memories.emplace_back(to, mod, shape, start);
+    memories.emplace_back(to, mod, shape, options.start);
   }
   std::vector<TileGradient> gradients;
-  for (GradientMemory& memory : memories) gradients.push_back(memory.gradient());
+  for (GradientMemory& memory : memories) {
+    gradients.push_back(memory.gradient());
+    if (!options.wants_gradients) gradients.back().data = nullptr;
+  }
 
   JointTile result;
   result.scores.resize(scores.size());

@@ -31,6 +31,9 @@ struct TileShape {
 struct TileOptions {
   bool apply_mask = true;
   bool needs_64_bits = false;
+  // Of joint programs:
+  bool wants_gradients = true;
+  float start = 0;  // what the gradients hold before
 };
 
 /// The scores of the tile after the machine ran on `scores` (rows x cols, dense). Fails the test if
@@ -51,11 +54,11 @@ struct JointTile {
   std::vector<std::vector<float>> gradients;
 };
 
-/// The two parts one after the other, scores destroyed in between; gradients start at `start`.
+/// The two parts one after the other, scores destroyed in between.
 JointTile run_joint_tile(const NamedMachine& machine, const TileProgram& lowered,
                          const Program& mod, const Program& mask_mod, const TileShape& shape,
                          const std::vector<float>& scores, const std::vector<float>& dout,
-                         const TileOptions& options = {}, float start = 0);
+                         const TileOptions& options = {});
 
 /// Derived with respect to all captured tensors, and all f32 parameters if asked for.
 program::JointProgram joint_of(const Program& mod, bool params = false);
