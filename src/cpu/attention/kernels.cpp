@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/attention/kernels.h"
 
+#include "cpu/attention/backward_kernels.h"
 #include "cpu/isa.h"
 
 namespace fovea::cpu {
@@ -8,6 +9,7 @@ namespace fovea::cpu {
 #define FOVEA_EACH(name)                           \
   namespace name {                                 \
   extern const AttentionKernels kAttentionKernels; \
+  extern const BackwardKernels kBackwardKernels;   \
   }
 FOVEA_FOR_EACH_BUILT_ISA(FOVEA_EACH)
 #undef FOVEA_EACH
@@ -18,6 +20,14 @@ const AttentionKernels& attention_kernels(Isa isa) {
   FOVEA_FOR_EACH_BUILT_ISA(FOVEA_EACH)
 #undef FOVEA_EACH
   fail_not_built("attention_kernels", isa);
+}
+
+const BackwardKernels& backward_kernels(Isa isa) {
+#define FOVEA_EACH(name) \
+  if (isa == Isa::name) return name::kBackwardKernels;
+  FOVEA_FOR_EACH_BUILT_ISA(FOVEA_EACH)
+#undef FOVEA_EACH
+  fail_not_built("backward_kernels", isa);
 }
 
 }  // namespace fovea::cpu

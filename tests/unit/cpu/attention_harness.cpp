@@ -77,12 +77,14 @@ struct Call {
   attention::Problem problem;
 };
 
+}  // namespace
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() &&
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-::testing::AssertionResult compare(const char* what, const std::vector<float>& got,
+::testing::AssertionResult is_near(const std::string& what, const std::vector<float>& got,
                                    const std::vector<float>& expected, double tolerance) {
   if (got.size() != expected.size()) return ::testing::AssertionFailure() << what << ": other size";
   for (std::size_t i = 0; i < got.size(); ++i) {
@@ -97,8 +99,6 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   }
   return ::testing::AssertionSuccess();
 }
-
-}  // namespace
 
 std::vector<NamedKernels> all_kernels() {
   std::vector<NamedKernels> all;
@@ -178,10 +178,10 @@ Result run_reference(const Inputs& inputs) {
 }
 
 ::testing::AssertionResult is_near(const Result& got, const Result& expected, double tolerance) {
-  const auto out = compare("out", got.out, expected.out, tolerance);
+  const auto out = is_near("out", got.out, expected.out, tolerance);
   if (!out) return out;
-  const auto lse = compare("lse", got.lse, expected.lse, tolerance);
-  return lse ? compare("max_scores", got.max_scores, expected.max_scores, tolerance) : lse;
+  const auto lse = is_near("lse", got.lse, expected.lse, tolerance);
+  return lse ? is_near("max_scores", got.max_scores, expected.max_scores, tolerance) : lse;
 }
 
 ::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs, int threads,

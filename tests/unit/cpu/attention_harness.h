@@ -68,11 +68,15 @@ struct Result {
   bool operator==(const Result&) const;  // bit by bit
 };
 
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
+
 /// With a workspace of exactly the size that is asked for, full of NaN before the run.
 Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads = 1);
 Result run_reference(const Inputs& inputs);
 
 /// Whether each element is within `tolerance * (1 + |expected|)`, and NaN or infinite where expected.
+::testing::AssertionResult is_near(const std::string& what, const std::vector<float>& got,
+                                   const std::vector<float>& expected, double tolerance);
 ::testing::AssertionResult is_near(const Result& got, const Result& expected,
                                    double tolerance = 4e-6);
 

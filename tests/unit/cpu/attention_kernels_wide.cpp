@@ -4,4 +4,5 @@
 #define FOVEA_SIMD_LANES 16
 #define FOVEA_SIMD_PAIRS 1
 #define FOVEA_ISA_NAMESPACE wide
-#include "cpu/attention/kernels_isa.cpp"  // NOLINT
+#include "cpu/attention/backward_isa.cpp"  // NOLINT
+#include "cpu/attention/kernels_isa.cpp"   // NOLINT
