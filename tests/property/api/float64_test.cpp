@@ -9,6 +9,7 @@
 
 #include <fovea/fovea.h>
 #include "training_call.h"
+#include "training_settings.h"
 
 // float64 through the public functions: gradients by finite differences, and both directions against the
 // dense reference.
@@ -17,22 +18,13 @@ namespace {
 
 using Case = test::TrainingCall<double>;
 using test::Gradients;
+using test::small_blocks;
 using test::TrainingSizes;
 
 test::Engine own() { return {flex_attention, flex_attention_backward}; }
 test::Engine dense() { return {reference_attention, reference_backward}; }
 
 void check_gradients(const Case& call) { call.check_by_differences(own()); }
-
-// Blocks of 4 x 4, so that small problems have full, partial and skipped ones.
-template <class F>
-BlockMask small_blocks(const Case& c, F&& mod) {
-  return create_block_mask(mod, {.q_len = c.s.q_len,
-                                 .kv_len = c.s.kv_len,
-                                 .batch = c.s.batch,
-                                 .heads = c.s.q_heads,
-                                 .block_size = {.q = 4, .kv = 4}});
-}
 
 TEST(Float64Gradcheck, PlainAttention) {
   check_gradients(Case({.q_len = 11, .kv_len = 9, .head_dim = 3}));
@@ -154,41 +146,6 @@ TEST(Float64Gradcheck, ATensorReadTwiceIsOneSlot) {
   check_gradients(c);
 }
 
-/// What tests vary besides sizes: mods and masks, on one kind of call.
-struct Setting {
-  const char* name;
-  std::function<void(Case&)> apply;
-};
-
-std::vector<Setting> settings() {
-  return {
-      {"plain", [](Case&) {}},
-      {"causal",
-       [](Case& c) {
-         c.options.block_mask =
-             create_block_mask([](auto, auto, auto q, auto kv) { return q >= kv; },
-                               {.q_len = c.s.q_len, .kv_len = c.s.kv_len});
-       }},
-      {"window of small blocks with a bias",
-       [](Case& c) {
-         const auto bias = capture(c.normal({c.s.q_heads, c.s.q_len + c.s.kv_len + 1}));
-         const int64_t shift = c.s.kv_len;
-         c.options.score_mod = score_mod([=](auto s, auto, auto h, auto q, auto kv) {
-           return 2 * tanh(s / 2) + bias[h][q - kv + shift];
-         });
-         c.options.block_mask =
-             small_blocks(c, [](auto, auto, auto q, auto kv) { return abs(q - kv) < 9; });
-       }},
-      {"every second key, weights squared",
-       [](Case& c) {
-         c.options.weight_mod =
-             weight_mod([](auto w, auto, auto, auto, auto kv) { return w * w + w / (kv + 1); });
-         c.options.block_mask =
-             small_blocks(c, [](auto, auto, auto q, auto kv) { return (q + kv) % 2 == 0; });
-       }},
-  };
-}
-
 void expect_as_the_reference(const Case& call, const std::string& name) {
   SCOPED_TRACE(name);
   const auto forward = [&](const test::Engine& engine) {
@@ -209,7 +166,7 @@ void expect_as_the_reference(const Case& call, const std::string& name) {
 TEST(Float64Attention, EqualsTheReferenceAtRaggedSizes) {
   for (const auto& [q_len, kv_len] : {std::pair(0, 7), std::pair(7, 0), std::pair(1, 1),
                                       std::pair(7, 129), std::pair(127, 7), std::pair(33, 257)}) {
-    for (const Setting& setting : settings()) {
+    for (const auto& setting : test::training_settings<double>()) {
       Case call({.batch = 2,
                  .q_heads = 2,
                  .kv_heads = 1,
