@@ -86,7 +86,10 @@ class WithFloat64 final : public Backend {
 
  private:
   static bool own(const Problem& problem) { return problem.query.dtype == DType::f64; }
-  static bool own(const BackwardProblem& problem) { return own(problem.forward); }
+  // Also what the other cannot: slower, but nothing that runs forward lacks a gradient.
+  bool own(const BackwardProblem& problem) const {
+    return own(problem.forward) || !other_->can_run_backward(problem).ok();
+  }
 
   const std::shared_ptr<const Backend> other_;
 };

@@ -216,6 +216,28 @@ class Worker {
   uint8_t not_zero_[Float64Rows::kKeys] = {};
 };
 
+/// Sums in float64 for a gradient of another dtype, which is rounded to at the end.
+class Widened {
+ public:
+  explicit Widened(TensorView& view) : given_(view) {
+    if (!view || view.dtype == DType::f64) return;
+    own_.resize(static_cast<std::size_t>(view.numel()));
+    view.data = own_.data();
+    view.dtype = DType::f64;
+    view.strides = contiguous_strides(view.sizes);
+  }
+  void store() const {
+    if (own_.empty()) return;
+    attention::for_each_element(given_, [this](int64_t at, int64_t ordinal) {
+      attention::store_element(given_, at, own_[static_cast<std::size_t>(ordinal)]);
+    });
+  }
+
+ private:
+  const TensorView given_;
+  std::vector<double> own_;
+};
+
 /// In which order tiles add to the gradients that they share: a line for each key head (of all batches
 /// together, if one key serves them), and one for all captured tensors.
 class Lines {
@@ -244,7 +266,9 @@ class Lines {
 
 }  // namespace
 
-void float64_backward(const BackwardProblem& problem, Executor& executor) {
+void float64_backward(const BackwardProblem& given, Executor& executor) {
+  BackwardProblem problem = given;
+  const Widened dkey(problem.dkey), dvalue(problem.dvalue);
   Captures captures(problem);
   std::deque<Worker> workers;
   for (int i = 0; i < executor.num_threads(); ++i) workers.emplace_back(problem, captures);
@@ -275,6 +299,8 @@ void float64_backward(const BackwardProblem& problem, Executor& executor) {
     own.add_to_captures();
   });
   captures.for_each([](Float64Gradient& gradient) { gradient.store(); });
+  dkey.store();
+  dvalue.store();
 }
 
 }  // namespace fovea::cpu

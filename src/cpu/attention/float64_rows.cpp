@@ -20,6 +20,19 @@ std::vector<double> zeros(int64_t count) {
   return std::vector<double>(static_cast<std::size_t>(count));
 }
 
+// `count` elements of a row that begins at position `at`, each `step` doubles from the one before.
+void load_row(const TensorView& tensor, int64_t at, int64_t count, double* to, int64_t step) {
+  const int64_t stride = tensor.stride(3);
+  if (tensor.dtype == DType::f64) {
+    const auto* data = static_cast<const double*>(tensor.data) + at;
+    for (int64_t d = 0; d < count; ++d) to[d * step] = data[d * stride];
+    return;
+  }
+  for (int64_t d = 0; d < count; ++d) {
+    to[d * step] = attention::load_element(tensor, at + d * stride);
+  }
+}
+
 }  // namespace
 
 Float64Tiles::Float64Tiles(const Problem& p) : problem(p) {
@@ -108,25 +121,21 @@ void Float64Rows::find_pieces() {
 }
 
 const double* Float64Rows::pack_rows(const TensorView& tensor, const Piece& piece) {
-  const int64_t width = tensor.size(3), stride = tensor.stride(3);
-  const auto* data = static_cast<const double*>(tensor.data);
+  const int64_t width = tensor.size(3);
   for (int64_t i = 0; i < piece.count; ++i) {
     const int64_t at =
         attention::key_row(problem_, tensor, tile_.b, tile_.h / problem_.group(), piece.kv0 + i);
-    double* to = packed_rows_.data() + i * width;
-    for (int64_t d = 0; d < width; ++d) to[d] = data[at + d * stride];
+    load_row(tensor, at, width, packed_rows_.data() + i * width, 1);
   }
   return packed_rows_.data();
 }
 
 const double* Float64Rows::pack_columns(const TensorView& tensor, const Piece& piece) {
-  const int64_t width = tensor.size(3), stride = tensor.stride(3);
-  const auto* data = static_cast<const double*>(tensor.data);
+  const int64_t width = tensor.size(3);
   for (int64_t i = 0; i < piece.count; ++i) {
     const int64_t at =
         attention::key_row(problem_, tensor, tile_.b, tile_.h / problem_.group(), piece.kv0 + i);
-    double* to = packed_columns_.data() + i;
-    for (int64_t d = 0; d < width; ++d) to[d * kKeys] = data[at + d * stride];
+    load_row(tensor, at, width, packed_columns_.data() + i, kKeys);
   }
   return packed_columns_.data();
 }
@@ -136,10 +145,7 @@ void Float64Rows::begin(const Float64Tiles::Tile& tile) {
   const Problem& p = problem_;
   for (int64_t r = 0; r < tile.rows; ++r) {
     const int64_t at = attention::query_row(p, p.query, tile.b, tile.h, tile.q0 + r);
-    for (int64_t d = 0; d < p.head_dim; ++d) {
-      query_[static_cast<std::size_t>(r * p.head_dim + d)] =
-          static_cast<const double*>(p.query.data)[at + d * p.query.stride(3)];
-    }
+    load_row(p.query, at, p.head_dim, query_.data() + r * p.head_dim, 1);
   }
   sink_ = p.sinks ? attention::load_element(*p.sinks, tile.h * p.sinks->stride(0)) : kMasked;
   find_pieces();
