@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program_text.h"
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <fovea/error.h>
+#include "tensor_view.h"
+
+namespace fovea::torch {
+namespace {
+
+// A parsed text. A program numbers its parameters and tensors as its result reaches them, and drops what
+// it does not need; here stands what each of its slots was called in the text.
+struct Template {
+  std::shared_ptr<const program::Graph> graph;
+  ModKind kind = ModKind::score;
+  std::vector<Literal> params;       // i: index into the integers or floats, told apart by type
+  std::vector<int64_t> sources;      // by capture slot
+  std::size_t captures = 0, integers = 0, floats = 0;  // that the text declares
+};
+
+// The declarations of a text, counted: `t3: f32[2]`, `i0: i32`, `f1: f32`. Booleans are constants.
+std::size_t count_declared(std::string_view text, char letter) {
+  const std::string_view header = text.substr(0, text.find(')'));
+  std::size_t count = 0;
+  for (std::size_t at = header.find(';'); at < header.size(); at = header.find(',', at)) {
+    ++at;
+    while (at < header.size() && header[at] == ' ') ++at;
+    count += at + 1 < header.size() && header[at] == letter && header[at + 1] >= '0' &&
+             header[at + 1] <= '9';
+  }
+  return count;
+}
+
+// Numbers itself each parameter's value: `i0: i32` becomes `i0: i32 = 0`, so that slots can be traced back.
+std::string with_numbered_values(std::string_view text) {
+  std::string result;
+  const std::size_t end = text.find(')');
+  const std::size_t begin = text.find(';');
+  if (begin == std::string_view::npos || begin > end) return std::string(text);
+  result = text.substr(0, begin + 1);
+  std::size_t at = begin + 1;
+  while (at < end) {
+    std::size_t next = std::min(text.find(',', at), end);
+    std::string_view declaration = text.substr(at, next - at);
+    result += declaration;
+    const std::size_t name = declaration.find_first_not_of(' ');
+    const bool is_param = name != std::string_view::npos &&
+                          (declaration[name] == 'i' || declaration[name] == 'f');
+    if (is_param) {
+      const std::size_t colon = declaration.find(':');
+      result += " = ";
+      result += declaration.substr(name + 1, colon - name - 1);
+      if (declaration[name] == 'f') result += ".0";
+    }
+    if (next < end) result += ',';
+    at = next + 1;
+  }
+  result += text.substr(end);
+  return result;
+}
+
+// Stand-ins whose address says which tensor of the caller's they are.
+std::vector<TensorView> markers(at::TensorList captures) {
+  std::vector<TensorView> views;
+  for (const at::Tensor& tensor : captures) {
+    TensorView view = view_of(tensor);
+    view.data = reinterpret_cast<void*>(views.size() + 1);
+    views.push_back(view);
+  }
+  return views;
+}
+
+std::shared_ptr<const Template> parse(const char* where, const ModArguments& mod) {
+  auto parsed = std::make_shared<Template>();
+  parsed->captures = count_declared(mod.text, 't');
+  parsed->integers = count_declared(mod.text, 'i');
+  parsed->floats = count_declared(mod.text, 'f');
+  if (parsed->captures != mod.captures.size()) {
+    throw InvalidArgument(std::string("[") + where + "] captured tensors: expected " +
+                          std::to_string(parsed->captures) + ", got " +
+                          std::to_string(mod.captures.size()));
+  }
+  const std::vector<TensorView> views = markers(mod.captures);
+  const Program program = parse_program(with_numbered_values(mod.text), views);
+  parsed->graph = program.shared_graph();
+  parsed->kind = program.kind();
+  parsed->params.assign(program.params().begin(), program.params().end());
+  for (Literal& literal : parsed->params) {
+    if (literal.type == ScalarType::f32) literal.i = static_cast<int64_t>(literal.f);
+  }
+  for (const TensorView& view : program.captures()) {
+    parsed->sources.push_back(static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(view.data)) - 1);
+  }
+  return parsed;
+}
+
+// Texts by themselves and by the captured tensors' dtypes and ranks, which they declare.
+class Templates {
+ public:
+  std::shared_ptr<const Template> get(const char* where, const ModArguments& mod) {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_text_.find(mod.text);
+    if (found != by_text_.end()) {
+      order_.splice(order_.begin(), order_, found->second);
+      return found->second->second;
+    }
+    order_.emplace_front(mod.text, parse(where, mod));
+    by_text_.emplace(order_.front().first, order_.begin());
+    if (order_.size() > kMost) {
+      by_text_.erase(order_.back().first);
+      order_.pop_back();
+    }
+    return order_.front().second;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 1024;
+  using Entry = std::pair<std::string, std::shared_ptr<const Template>>;
+  std::mutex mutex_;
+  std::list<Entry> order_;
+  std::unordered_map<std::string_view, std::list<Entry>::iterator> by_text_;
+};
+
+void check_count(const char* where, const char* what, std::size_t expected, std::size_t got) {
+  if (expected == got) return;
+  throw InvalidArgument(std::string("[") + where + "] " + what + ": expected " +
+                        std::to_string(expected) + ", got " + std::to_string(got));
+}
+
+}  // namespace
+
+BoundProgram bind_program(const char* where, ModKind kind, const ModArguments& mod) {
+  if (mod.text.empty()) return {};
+  static Templates templates;
+  const std::shared_ptr<const Template> known = templates.get(where, mod);
+  check_count(where, "captured tensors", known->captures, mod.captures.size());
+  check_count(where, "integer values of the program", known->integers, mod.integers.size());
+  check_count(where, "float values of the program", known->floats, mod.floats.size());
+  if (known->kind != kind) {
+    throw InvalidArgument(std::string("[") + where + "] program: expected a " + name_of(kind) +
+                          ", got a " + name_of(known->kind));
+  }
+  std::vector<Literal> params = known->params;
+  for (Literal& literal : params) {
+    const auto index = static_cast<std::size_t>(literal.i);
+    if (literal.type == ScalarType::f32) {
+      literal.i = 0;
+      literal.f = mod.floats[index];
+    } else {
+      literal.i = mod.integers[index];
+    }
+  }
+  std::vector<TensorView> captures;
+  captures.reserve(known->sources.size());
+  for (const int64_t source : known->sources) {
+    captures.push_back(view_of(mod.captures[static_cast<std::size_t>(source)]));
+  }
+  return {Program(known->graph, std::move(params), std::move(captures)), known->sources};
+}
+
+}  // namespace fovea::torch
