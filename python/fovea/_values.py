@@ -60,7 +60,7 @@ class Trace:
             return Value(self, "true" if x else "false", "bool")
         if isinstance(x, (int, torch.SymInt)):
             self.integers.append(x)
-            return Value(self, f"i{len(self.integers) - 1}", "i32")
+            return Value(self, f"n{len(self.integers) - 1}", "i32")
         if x == float("inf"):
             return Value(self, "inf", "f32")
         if x == float("-inf"):
@@ -68,7 +68,7 @@ class Trace:
         if x != x:
             return Value(self, "nan", "f32")
         self.floats.append(x)
-        return Value(self, f"f{len(self.floats) - 1}", "f32")
+        return Value(self, f"x{len(self.floats) - 1}", "f32")
 
     def capture(self, tensor):
         for slot, known in enumerate(self.captures):
@@ -87,8 +87,8 @@ class Trace:
         declared = [
             f"t{i}: {_TEXT_OF_DTYPE[t.dtype]}[{t.dim()}]" for i, t in enumerate(self.captures)
         ]
-        declared += [f"i{i}: i32" for i in range(len(self.integers))]
-        declared += [f"f{i}: f32" for i in range(len(self.floats))]
+        declared += [f"n{i}: i32" for i in range(len(self.integers))]
+        declared += [f"x{i}: f32" for i in range(len(self.floats))]
         header = ", ".join(self.inputs) + ("; " + ", ".join(declared) if declared else "")
         body = "\n".join([*self.lines, f"  return {result.text}"])
         return f"{kinds[self.inputs[0]]}({header}) {{\n{body}\n}}"

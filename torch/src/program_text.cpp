@@ -24,7 +24,7 @@ struct Template {
   std::size_t captures = 0, integers = 0, floats = 0;  // that the text declares
 };
 
-// The declarations of a text, counted: `t3: f32[2]`, `i0: i32`, `f1: f32`. Booleans are constants.
+// The declarations of a text, counted: `t3: f32[2]`, `n0: i32`, `x1: f32`. Booleans are constants.
 std::size_t count_declared(std::string_view text, char letter) {
   const std::string_view header = text.substr(0, text.find(')'));
   std::size_t count = 0;
@@ -37,7 +37,7 @@ std::size_t count_declared(std::string_view text, char letter) {
   return count;
 }
 
-// Numbers itself each parameter's value: `i0: i32` becomes `i0: i32 = 0`, so that slots can be traced back.
+// Numbers itself each parameter's value: `n0: i32` becomes `n0: i32 = 0`, so that slots can be traced back.
 std::string with_numbered_values(std::string_view text) {
   std::string result;
   const std::size_t end = text.find(')');
@@ -51,12 +51,12 @@ std::string with_numbered_values(std::string_view text) {
     result += declaration;
     const std::size_t name = declaration.find_first_not_of(' ');
     const bool is_param = name != std::string_view::npos &&
-                          (declaration[name] == 'i' || declaration[name] == 'f');
+                          (declaration[name] == 'n' || declaration[name] == 'x');
     if (is_param) {
       const std::size_t colon = declaration.find(':');
       result += " = ";
       result += declaration.substr(name + 1, colon - name - 1);
-      if (declaration[name] == 'f') result += ".0";
+      if (declaration[name] == 'x') result += ".0";
     }
     if (next < end) result += ',';
     at = next + 1;
@@ -79,8 +79,8 @@ std::vector<TensorView> markers(at::TensorList captures) {
 std::shared_ptr<const Template> parse(const char* where, const ModArguments& mod) {
   auto parsed = std::make_shared<Template>();
   parsed->captures = count_declared(mod.text, 't');
-  parsed->integers = count_declared(mod.text, 'i');
-  parsed->floats = count_declared(mod.text, 'f');
+  parsed->integers = count_declared(mod.text, 'n');
+  parsed->floats = count_declared(mod.text, 'x');
   if (parsed->captures != mod.captures.size()) {
     throw InvalidArgument(std::string("[") + where + "] captured tensors: expected " +
                           std::to_string(parsed->captures) + ", got " +

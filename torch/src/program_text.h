@@ -11,8 +11,8 @@
 /// Programs as operators carry them: text, captured tensors, and the values of the parameters.
 namespace fovea::torch {
 
-/// What one mod is made of. In the text, tensors are declared as t0, t1, ..., integers as i0, i1, ... and
-/// floats as f0, f1, ..., in the order of these lists.
+/// What one mod is made of. In the text, tensors are declared as t0, t1, ..., integers as n0, n1, ... and
+/// floats as x0, x1, ..., in the order of these lists.
 struct ModArguments {
   const std::string& text;  // empty: no mod
   at::TensorList captures;
