@@ -1,13 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine.h"
 
+#include <fstream>
+
 #include <fovea/attention.h>
 
 namespace fovea::cli {
+namespace {
+
+// As the system calls it; empty where it does not say.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "";
+}
+
+}  // namespace
 
 std::string machine_text() {
   for (const BackendInfo& backend : backends()) {
-    if (backend.name == "cpu") return backend.detail;
+    if (backend.name != "cpu") continue;
+    const std::string name = processor_name();
+    return name.empty() ? backend.detail : name + " (" + backend.detail + ")";
   }
   return "no CPU backend";
 }

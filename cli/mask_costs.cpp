@@ -86,9 +86,9 @@ std::string mask_costs() {
       "# What block masks cost\n\n"
       "`create_block_mask` for the masks of the [gallery](variants/README.md), blocks of 128 x "
       "128, "
-      "one thread, median of {} runs\non {}. Boxes: regions whose bounds were computed; leaves: "
-      "blocks that stayed open and were looked into. The cost follows the\nblocks that are listed, "
-      "not length squared. Numbers that do not scale here: ",
+      "one thread, median of {} runs.\nMachine: {}. Boxes: regions whose bounds were computed; "
+      "leaves: blocks that stayed open and were looked into.\nNumbers that do not scale with the "
+      "length here: ",
       kRepeats, machine_text());
   std::string numbers;
   for (const auto& [name, value] : fixed_numbers()) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api.h"
+
 #include <fovea/attention.h>
 #include "attention/check_elements.h"
-#include "attention/dispatch.h"
 #include "attention/explain.h"
 #include "attention/reference.h"
 #include "attention/workspace.h"
@@ -12,7 +13,8 @@
 
 /// The public functions: validate, choose, run.
 namespace fovea {
-namespace {
+
+namespace api {
 
 // Explicit, because a static initialiser in a static library is dropped when nothing names its file.
 const attention::BackendRegistry& registry() {
@@ -28,7 +30,10 @@ Executor& executor_of(const FlexOptions& options) {
   return options.executor ? *options.executor : default_executor();
 }
 
-}  // namespace
+}  // namespace api
+
+using api::executor_of;
+using api::registry;
 
 void flex_attention(const TensorView& query, const TensorView& key, const TensorView& value,
                     const TensorView& out, const FlexOptions& options) {
@@ -91,7 +96,7 @@ double reference_row(const TensorView& query, const TensorView& key, const Tenso
   };
   inside("b must be a batch index", b, problem.batch);
   inside("h must be a query head", h, problem.q_heads);
-  inside("q must be a query position", q, problem.q_len);
+  inside("q must be a query position", q, problem.sequence(b).q_len);
   core::require(static_cast<int64_t>(out.size()) == problem.value_dim, kWhere,
                 "out must have one entry a value dimension", problem.value_dim, out.size());
   return attention::reference_row(problem, b, h, q, out);

@@ -59,7 +59,8 @@ run_step() {
     green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
     printf '%-8s ...' "$name"
   fi
-  if "check_$name" >"$log" 2>&1 </dev/null; then
+  # In a shell of its own: a step that exits must not end this one, which shows the log.
+  if ("check_$name") >"$log" 2>&1 </dev/null; then
     printf '%s%-8s %sok%s %5d s\n' "${green:+$'\r'}" "$name" "$green" "$plain" $((SECONDS - start))
   else
     printf '%s%-8s %sFAILED%s %d s\n' "${red:+$'\r'}" "$name" "$red" "$plain" $((SECONDS - start))

@@ -48,6 +48,7 @@ PUBLIC = {
     "block_mask": "mask",
     "block_mask_file": "mask",
     "attention": "attention",
+    "attention_backward": "attention",
 }
 
 # Folders that use fovea as anybody would: <fovea/...> and their own headers.

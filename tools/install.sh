@@ -65,7 +65,8 @@ need_venv() {
   cmp -s "$requirements" "$folder/installed.txt" && return 0
   need_packages python3 python3-venv
   printf 'installing %s into %s\n' "$(grep -v '^#' "$requirements" | xargs)" "$folder"
-  python3 -m venv --clear "$folder"
+  rm -rf "$folder"  # not venv's --clear, which follows a link and empties somebody else's
+  python3 -m venv "$folder"
   "$folder/bin/pip" install -q --disable-pip-version-check -r "$requirements" ||
     fail "pip could not install $requirements into $folder"
   cp "$requirements" "$folder/installed.txt"

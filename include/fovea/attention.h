@@ -40,8 +40,9 @@ struct FlexOptions {
       std::nullopt;  ///< output (B, Hq, Lq) f32 or f64: natural log of the sum of exp(score)
   std::optional<TensorView> max_scores = std::
       nullopt;  ///< output (B, Hq, Lq) f32 or f64: largest score of a row after score_mod; -inf if none
-  std::optional<TensorView> sinks =
-      std::nullopt;  ///< input (Hq) floating: a score that joins the row's softmax, without a value
+  /// Input (Hq) floating: a score that joins the row's softmax, without a value. It counts in lse (a
+  /// row that attends to nothing has it alone), not in max_scores.
+  std::optional<TensorView> sinks = std::nullopt;
   /// Jagged batch: N sequences behind each other along the length of a tensor of batch 1. (N + 1) i32 or
   /// i64: where each begins; the last entry is the end. Mods see b = sequence and positions within
   /// it; a block mask has batch 1 or N and the lengths of the longest sequences (or more).

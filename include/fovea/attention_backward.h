@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <fovea/attention.h>
@@ -38,7 +39,8 @@ struct BackwardInputs {
 /// `options` are the forward call's; its outputs (lse, max_scores) are ignored.
 /// Rows that attend to nothing have zero gradients, and NaN behind a mask never reaches one.
 /// InvalidArgument for a broken rule, Unsupported if no backend can (with all reasons). A captured tensor
-/// that no gradient reaches (see derivative_text) gets zeros; one that is no float is an error.
+/// that no gradient reaches (see derivative_text) gets zeros; one that is no float is an error, and so is
+/// a page table.
 /// Dao et al., "FlashAttention-2", 2023, algorithm 2; docs/derivatives.md for programs.
 FOVEA_API void flex_attention_backward(const TensorView& query, const TensorView& key,
                                        const TensorView& value, const BackwardInputs& saved,
@@ -50,6 +52,13 @@ FOVEA_API std::size_t backward_workspace_bytes(const TensorView& query, const Te
                                                const TensorView& value, const BackwardInputs& saved,
                                                const FlexGradients& gradients,
                                                const FlexOptions& options = {});
+
+/// What such a call would do, as text: as explain(), with the programs' derivatives, and for each captured
+/// tensor along what its gradient is summed, or why it is 0.
+FOVEA_API std::string explain_backward(const TensorView& query, const TensorView& key,
+                                       const TensorView& value, const BackwardInputs& saved,
+                                       const FlexGradients& gradients,
+                                       const FlexOptions& options = {});
 
 /// The dense float64 reference of the same gradients: slow, independent of every kernel. It computes out
 /// and lse itself and reads of `saved` only dout and dlse.

@@ -102,12 +102,14 @@ bool is_transcendental(Op op) {
 
 struct Operations {  // for each score
   int64_t cheap = 0, costly = 0;
+  void operator+=(const Operations& other) {
+    cheap += other.cheap;
+    costly += other.costly;
+  }
 };
 
-Operations tile_operations(const Program& program) {
+Operations tile_operations(const Graph& graph) {
   Operations result;
-  if (!program) return result;
-  const Graph& graph = program.graph();
   const auto classes = analysis::dependence(graph);
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Op op = graph[id].op;
@@ -118,11 +120,49 @@ Operations tile_operations(const Program& program) {
   return result;
 }
 
+Operations tile_operations(const Program& program) {
+  return program ? tile_operations(program.graph()) : Operations{};
+}
+
 // In units of a cycle of two 8-lane multiply-adds, for 16 scores: measured on AVX2.
 double cycles_of(const Operations& operations) {
   constexpr double kCheap = 3, kCostly = 16;
   return kCheap * static_cast<double>(operations.cheap) +
          kCostly * static_cast<double>(operations.costly);
+}
+
+// What of the plane is computed.
+struct Computed {
+  double scores = 0;
+  double partial = 0;  // the share of partial blocks
+};
+
+Computed computed_scores(const Problem& p) {
+  const auto planes = static_cast<double>(p.query.size(0) * p.query.size(1));
+  Computed result;
+  result.scores =
+      planes * static_cast<double>(p.query.size(2)) * static_cast<double>(p.key.size(2));
+  if (!p.block_mask || p.block_mask.counts().total() == 0) return result;
+  const BlockCounts counts = p.block_mask.counts();
+  const auto computed = static_cast<double>(counts.full + counts.partial);
+  result.scores *= computed / static_cast<double>(counts.total());
+  if (computed > 0) result.partial = static_cast<double>(counts.partial) / computed;
+  return result;
+}
+
+// `dims`: multiply-adds of a score; `softmax`: what else it costs, in cycles.
+std::string work_text(const Computed& computed, double dims, double softmax, const Operations& each,
+                      const Problem& p) {
+  const Operations mask = tile_operations(p.mask_mod);
+  const double extra = cycles_of(each) + computed.partial * (cycles_of(mask) + 2);
+  std::string text = "work: " + text_of("%.3g GFLOP", 2 * dims * computed.scores / 1e9) +
+                     " of products in computed blocks; for each score the programs have " +
+                     std::to_string(each.cheap + each.costly) + " operations";
+  if (p.mask_mod) {
+    text += ", and " + std::to_string(mask.cheap + mask.costly) + " in partial blocks";
+  }
+  return text + "; they add about " + text_of("%.0f %%", 100 * extra / (dims + softmax)) +
+         " to the time (a guess)";
 }
 
 }  // namespace
@@ -160,28 +200,32 @@ std::string advise(const BlockMask& mask) {
 }
 
 std::string cost_guess(const Problem& p) {
-  const auto planes = static_cast<double>(p.query.size(0) * p.query.size(1));
-  double scores =
-      planes * static_cast<double>(p.query.size(2)) * static_cast<double>(p.key.size(2));
-  double partial_share = 0;
-  if (p.block_mask && p.block_mask.counts().total() > 0) {
-    const BlockCounts counts = p.block_mask.counts();
-    const auto computed = static_cast<double>(counts.full + counts.partial);
-    scores *= computed / static_cast<double>(counts.total());
-    partial_share = computed > 0 ? static_cast<double>(counts.partial) / computed : 0;
-  }
-  const auto dims = static_cast<double>(p.query.size(3) + p.value.size(3));
-  const Operations score = tile_operations(p.score_mod), mask = tile_operations(p.mask_mod);
+  const Computed computed = computed_scores(p);
+  const auto dims = static_cast<double>(p.head_dim + p.value_dim);
+  Operations each = tile_operations(p.score_mod);
+  each += tile_operations(p.weight_mod);
   constexpr double kSoftmax = 12;
-  const double extra = cycles_of(score) + partial_share * (cycles_of(mask) + 2);
-  std::string text = "work: " + text_of("%.3g GFLOP", 2 * dims * scores / 1e9) +
-                     " of products in computed blocks; for each score the programs have " +
-                     std::to_string(score.cheap + score.costly) + " operations";
-  if (p.mask_mod) {
-    text += ", and " + std::to_string(mask.cheap + mask.costly) + " in partial blocks";
+  return work_text(computed, dims, kSoftmax, each, p);
+}
+
+std::string cost_guess(const BackwardProblem& b) {
+  const Problem& p = b.forward;
+  const Computed computed = computed_scores(p);
+  // Scores, and the gradients of query and key; of the weights, and of value.
+  const auto dims = static_cast<double>(3 * p.head_dim + 2 * p.value_dim);
+  Operations each;
+  std::size_t additions = 0;
+  for (const auto& joint : {b.score_joint, b.weight_joint}) {
+    if (!joint) continue;
+    each += tile_operations(*joint->graph);
+    additions += joint->captures.size();
   }
-  return text + "; they add about " + text_of("%.0f %%", 100 * extra / (dims + kSoftmax)) +
-         " to the time (a guess)";
+  constexpr double kSoftmax = 16;
+  std::string text = work_text(computed, dims, kSoftmax, each, p);
+  if (additions > 0) {
+    text += "; captured tensors get " + std::to_string(additions) + " contributions from each";
+  }
+  return text;
 }
 
 }  // namespace fovea::attention

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <fovea/block_mask.h>
+#include "attention/backward_problem.h"
 #include "attention/problem.h"
 
 /// What explain says beyond facts: what a call costs, and how it could cost less.
@@ -17,5 +18,6 @@ std::string advise(const BlockMask& mask);
 /// The work of a call: operations of the products in the blocks that are computed, and a guess of what the
 /// programs add to them. `p` has simplified programs.
 std::string cost_guess(const Problem& p);
+std::string cost_guess(const BackwardProblem& b);  // as a backend sees it
 
 }  // namespace fovea::attention

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attention/explain.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <sstream>
 
 #include "analysis/dependence.h"
+#include "analysis/joint_classes.h"
 #include "attention/advice.h"
 #include "program/graph.h"
+#include "program/print_joint.h"
+#include "program/simplify.h"
 
 namespace fovea::attention {
 namespace {
@@ -72,29 +76,118 @@ void describe_mask(std::ostream& out, const BlockMask& mask) {
       << " (" << percent(static_cast<double>(counts.skipped), total) << ")\n";
 }
 
+// Shapes, programs, mask, and what they cost: of either direction.
+template <class P>
+void describe_problem(std::ostream& out, const Problem& p, const Problem& simplified,
+                      const P& cost) {
+  out << "query " << to_string(p.query.sizes) << " " << name_of(p.query.dtype) << ", key "
+      << to_string(p.key.sizes) << ", value " << to_string(p.value.sizes) << ", out "
+      << to_string(p.out.sizes) << (p.lse ? ", lse " + to_string(p.lse->sizes) : "") << "\n"
+      << "scale " << p.scale << ", query heads per key head " << p.group() << "\n";
+  describe(out, "score_mod", p.score_mod, simplified.score_mod);
+  if (p.weight_mod) describe(out, "weight_mod", p.weight_mod, simplified.weight_mod);
+  describe(out, "mask_mod", p.mask_mod, simplified.mask_mod);
+  describe_mask(out, p.block_mask);
+  if (const std::string advice = advise(p.block_mask); !advice.empty()) {
+    out << "advice: " << advice << "\n";
+  }
+  out << cost_guess(cost) << "\n";
+}
+
+template <class P>
+void describe_backend(std::ostream& out, const Backend& backend, const Plan& plan, const P& problem,
+                      const BackendRegistry& backends) {
+  out << "backend: " << backend.info().name << "\n" << indent(plan.describe());
+  for (const Refusal& refusal : refusals(backends, problem)) {
+    out << "not " << refusal.backend << ": " << refusal.reason << "\n";
+  }
+}
+
+void describe_workspace(std::ostream& out, std::size_t bytes, const Executor& executor) {
+  out << "workspace: " << bytes << " bytes, threads: " << executor.num_threads() << "\n";
+}
+
+// Where the gradient of a captured tensor comes from, by its slot in the mod as traced.
+std::string source_of(const Program& traced, const program::Simplified& simplified,
+                      const program::JointProgram& joint, int32_t slot) {
+  const auto& slots = simplified.captures;
+  const auto at = std::find(slots.begin(), slots.end(), slot);
+  const auto here = static_cast<int32_t>(at - slots.begin());
+  for (const auto& c : joint.captures) {
+    if (c.slot == here) return "d t" + std::to_string(here);
+  }
+  std::string text = "0, because ";
+  const auto ops = program::stopping_ops(traced.graph(), slot);
+  if (at == slots.end() || ops.empty()) return text + "the result does not depend on it";
+  text += "there is no gradient through ";
+  const char* separator = "";
+  for (const program::Op op : ops) {
+    text += separator;
+    text += program::name_of(op);
+    separator = ", ";
+  }
+  return text;
+}
+
+void describe_joint(std::ostream& out, const char* name, const Program& traced,
+                    const Program& simplified, const program::JointProgram* joint,
+                    const std::vector<TensorView>& gradients) {
+  if (joint == nullptr) return;
+  std::vector<std::string> notes;
+  for (const auto& c : analysis::classify(*joint)) notes.push_back(analysis::describe(c));
+  out << name << ", its derivative:\n"
+      << indent(program::print_joint(*joint, simplified.params(), notes));
+  const program::Simplified slots = program::simplify_graph(traced.graph());
+  for (std::size_t slot = 0; slot < gradients.size(); ++slot) {
+    if (!gradients[slot]) continue;
+    out << "gradient of t" << slot << " of " << name
+        << ", as traced: " << source_of(traced, slots, *joint, static_cast<int32_t>(slot)) << "\n";
+  }
+}
+
+std::string wanted_of(const BackwardProblem& b) {
+  std::string text;
+  const auto add = [&](bool wanted, const char* name) {
+    if (wanted) text += (text.empty() ? "" : ", ") + std::string(name);
+  };
+  const auto any = [](const std::vector<TensorView>& views) {
+    return std::any_of(views.begin(), views.end(), [](const auto& view) { return bool(view); });
+  };
+  add(bool(b.dquery), "query");
+  add(bool(b.dkey), "key");
+  add(bool(b.dvalue), "value");
+  add(b.dsinks.has_value(), "sinks");
+  add(any(b.score_captures), "captures of score_mod");
+  add(any(b.weight_captures), "captures of weight_mod");
+  return text.empty() ? "none" : text;
+}
+
 }  // namespace
 
 std::string explain(const Problem& p, const Choice& choice, const BackendRegistry& backends,
                     const Executor& executor) {
   std::ostringstream out;
-  out << "query " << to_string(p.query.sizes) << " " << name_of(p.query.dtype) << ", key "
-      << to_string(p.key.sizes) << ", value " << to_string(p.value.sizes) << ", out "
-      << to_string(p.out.sizes) << (p.lse ? ", lse " + to_string(p.lse->sizes) : "") << "\n"
-      << "scale " << p.scale << ", query heads per key head " << p.group() << "\n";
-  describe(out, "score_mod", p.score_mod, choice.problem.score_mod);
-  if (p.weight_mod) describe(out, "weight_mod", p.weight_mod, choice.problem.weight_mod);
-  describe(out, "mask_mod", p.mask_mod, choice.problem.mask_mod);
-  describe_mask(out, p.block_mask);
-  if (const std::string advice = advise(p.block_mask); !advice.empty()) {
-    out << "advice: " << advice << "\n";
-  }
-  out << cost_guess(choice.problem) << "\n";
-  out << "backend: " << choice.backend->info().name << "\n" << indent(choice.plan->describe());
-  for (const Refusal& refusal : refusals(backends, p)) {
-    out << "not " << refusal.backend << ": " << refusal.reason << "\n";
-  }
-  out << "workspace: " << choice.backend->workspace_bytes(*choice.plan, choice.problem, executor)
-      << " bytes, threads: " << executor.num_threads() << "\n";
+  describe_problem(out, p, choice.problem, choice.problem);
+  describe_backend(out, *choice.backend, *choice.plan, p, backends);
+  describe_workspace(out, choice.backend->workspace_bytes(*choice.plan, choice.problem, executor),
+                     executor);
+  return out.str();
+}
+
+std::string explain(const BackwardProblem& b, const BackwardChoice& choice,
+                    const BackendRegistry& backends, const Executor& executor) {
+  std::ostringstream out;
+  out << "gradients wanted: " << wanted_of(b) << (b.dlse ? "; d loss / d lse given" : "") << "\n";
+  const Problem &traced = b.forward, &simplified = choice.problem.forward;
+  describe_problem(out, traced, simplified, choice.problem);
+  describe_joint(out, "score_mod", traced.score_mod, simplified.score_mod,
+                 choice.problem.score_joint.get(), b.score_captures);
+  describe_joint(out, "weight_mod", traced.weight_mod, simplified.weight_mod,
+                 choice.problem.weight_joint.get(), b.weight_captures);
+  describe_backend(out, *choice.backend, *choice.plan, b, backends);
+  describe_workspace(
+      out, choice.backend->backward_workspace_bytes(*choice.plan, choice.problem, executor),
+      executor);
   return out.str();
 }
 

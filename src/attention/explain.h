@@ -11,4 +11,8 @@ namespace fovea::attention {
 std::string explain(const Problem& problem, const Choice& choice, const BackendRegistry& backends,
                     const Executor& executor);
 
+/// The text of fovea::explain_backward.
+std::string explain(const BackwardProblem& problem, const BackwardChoice& choice,
+                    const BackendRegistry& backends, const Executor& executor);
+
 }  // namespace fovea::attention

@@ -4,76 +4,16 @@
 #include <vector>
 
 #include <fovea/error.h>
+#include "attention/checker.h"
 #include "attention/index_ranges.h"
 #include "attention/problem.h"
-#include "core/fail.h"
 
 namespace fovea::attention {
 namespace {
 
-// The number of elements of a tensor, and so every position in it, stays well within 64 bits.
-constexpr int64_t kMostElements = int64_t{1} << 62;
-
-const char* name_of(const Device& device) {
-  return device.type == DeviceType::cpu ? "cpu" : "cuda";
-}
-
-/// Checks rules in the name of one public function. Texts are made only when a rule is broken.
-class Checker {
- public:
-  explicit Checker(const char* where) : where_(where) {}
-
-  template <class Expected, class Got>
-  [[noreturn]] void fail(const std::string& rule, const Expected& expected, const Got& got) const {
-    core::fail_argument(where_, rule, core::text(expected), core::text(got));
-  }
-  void equal(const char* rule, int64_t expected, int64_t got) const {
-    if (expected != got) fail(rule, expected, got);
-  }
-
-  void tensor(const char* name, const TensorView& view) const {
-    const auto rule = [&](const char* text) { return std::string(name) + text; };
-    if (view.rank() != 4) {
-      fail(rule(" must have 4 dimensions (batch, heads, length, head_dim)"), 4, view.rank());
-    }
-    if (!is_floating(view.dtype)) {
-      fail(rule(" must be floating-point"), "f64, f32, bf16 or f16", fovea::name_of(view.dtype));
-    }
-    memory(rule, view);
-  }
-
-  void capture(const char* mod, std::size_t slot, const TensorView& view,
-               const Device& device) const {
-    const auto rule = [&](const char* text) {
-      return "capture t" + std::to_string(slot) + " of " + mod + text;
-    };
-    if (view.device != device) {
-      fail(rule(" must be on the query's device"), name_of(device), name_of(view.device));
-    }
-    memory(rule, view);
-  }
-
- private:
-  template <class Rule>
-  void memory(const Rule& rule, const TensorView& view) const {
-    for (const int64_t size : view.sizes) {
-      if (size < 0) fail(rule(" sizes must not be negative"), "at least 0", size);
-    }
-    const int64_t count = view.numel();
-    if (count > kMostElements) {
-      fail(rule(" must not have too many elements"), "at most 2^62", to_string(view.sizes));
-    }
-    if (view.data == nullptr && count > 0) fail(rule(" must have memory"), "a pointer", "null");
-  }
-
-  const char* where_;
-};
-
 void check_devices(const Checker& check, const Problem& p) {
   const auto same = [&](const char* name, const TensorView& view) {
-    if (view.device == p.query.device) return;
-    check.fail(std::string(name) + " must be on the query's device", name_of(p.query.device),
-               name_of(view.device));
+    check.device(name, view, p.query.device);
   };
   same("key", p.key);
   same("value", p.value);
@@ -127,36 +67,21 @@ void check_shapes(const Checker& check, Problem& p) {
   broadcast_batch(p.value, p.batch);
 }
 
-// Two tasks would write the same memory.
-void check_overlap(const Checker& check, const char* name, const TensorView& view) {
-  if (view.numel() == 0) return;
-  for (int i = 0; i < view.rank(); ++i) {
-    if (view.size(i) > 1 && view.stride(i) == 0) {
-      check.fail(std::string(name) + " must not overlap itself", "strides other than 0",
-                 to_string(view.strides));
-    }
-  }
-}
-
 void check_outputs(const Checker& check, const Problem& p) {
   const Dims out{p.batch, p.q_heads, p.q_len, p.value_dim};
   if (p.out.sizes != out) {
     check.fail("out must have the shape of the result", to_string(out), to_string(p.out.sizes));
   }
-  check_overlap(check, "out", p.out);
+  check.no_overlap("out", p.out);
   if (!p.lse) return;
   const Dims lse{p.batch, p.q_heads, p.q_len};
   if (p.lse->sizes != lse) {
     check.fail("lse must have the shape (batch, query heads, query length)", to_string(lse),
                to_string(p.lse->sizes));
   }
-  if (p.lse->dtype != DType::f32 && p.lse->dtype != DType::f64) {
-    check.fail("lse must be f32 or f64", "f32 or f64", fovea::name_of(p.lse->dtype));
-  }
-  if (p.lse->data == nullptr && p.lse->numel() > 0) {
-    check.fail("lse must have memory", "a pointer", "null");
-  }
-  check_overlap(check, "lse", *p.lse);
+  check.wide("lse", *p.lse);
+  check.memory("lse", *p.lse);
+  check.no_overlap("lse", *p.lse);
 }
 
 void check_block_mask(const Checker& check, const Problem& p) {
@@ -192,7 +117,9 @@ void check_programs(const Checker& check, const Problem& p) {
   const auto captures = [&](const char* mod, const Program& program) {
     const auto views = program.captures();
     for (std::size_t slot = 0; slot < views.size(); ++slot) {
-      check.capture(mod, slot, views[slot], p.query.device);
+      const auto name = [&] { return "capture t" + std::to_string(slot) + " of " + mod; };
+      check.device(name, views[slot], p.query.device);
+      check.memory(name, views[slot]);
     }
   };
   captures("score_mod", p.score_mod);

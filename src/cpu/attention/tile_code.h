@@ -28,9 +28,11 @@ enum class TilePlace : uint8_t {
   column,         // one lane a column
   diagonal,       // one lane for each q - kv, descending; row i of a tile reads a contiguous slice
   temp,           // a chunk of a few rows
-  score,          // the caller's tile
+  score,          // the caller's tile of scores
+  saved,          // a whole tile, kept from the forward part for the backward part
+  dout,           // the caller's tile of gradients: in the backward part
 };
-inline constexpr int kTilePlaces = 8;
+inline constexpr int kTilePlaces = 10;
 
 struct TileOperand {
   TilePlace place = TilePlace::none;
@@ -101,11 +103,32 @@ struct TileCapture {
 using SlowTile = void (*)(const void* context, bool apply_mask, int64_t b, int64_t h, int64_t q0,
                           int64_t rows, int64_t kv0, int64_t cols, float* scores, int64_t ld);
 
+/// Where one contribution of a joint program goes (TileProgram::contributions() has its class). Every
+/// addition is `+=`: the caller clears the memory, and whoever adds to the same memory does so in a
+/// fixed order.
+///
+/// scalar, row, column, diagonal: sums. Of the element (q, kv) the sum at position 0, q, kv or kv - q,
+/// in data[position - first]. tile, gathered: the whole gradient tensor, or a private copy of it;
+/// `first` is not looked at. An index outside the sizes is skipped.
+struct TileGradient {
+  float* data = nullptr;  // nullptr: not wanted, skipped
+  int64_t first = 0;
+  int64_t sizes[TileCapture::kMaxRank] = {};
+  int64_t strides[TileCapture::kMaxRank] = {};  // in elements
+};
+
+/// The same for the backward part. `scores` are the raw ones, rows of `pitch` floats; nullptr if the
+/// derivative reads none.
+using SlowBackward = void (*)(const void* context, int64_t b, int64_t h, int64_t q0, int64_t rows,
+                              int64_t kv0, int64_t cols, const float* scores, int64_t pitch,
+                              float* dout, int64_t ld, const TileGradient* gradients);
+
 /// What one call runs on.
 struct TileArguments {
   const uint32_t* params = nullptr;  // the bits of an f32 or i32, or 0 / -1
   const TileCapture* captures = nullptr;
-  SlowTile slow = nullptr;  // if set, it runs instead of the code
+  SlowTile slow = nullptr;  // if set, these run instead of the code
+  SlowBackward slow_backward = nullptr;
   const void* slow_context = nullptr;
 };
 

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include <fovea/dtype.h>
+
 /// simd.h and microkernel.h of each instruction set, as functions over arrays that tests can call.
 /// Kernel sources include this: no standard library.
 namespace fovea::cpu {
@@ -40,6 +42,14 @@ struct SimdEntry {
   bool (*all)(const int32_t* mask) = nullptr;
   void (*load_partial)(const float* from, int64_t count, float* out) = nullptr;
   void (*store_partial)(const float* x, int64_t count, float* to) = nullptr;
+
+  // simd_half.h; count 0..lanes, the others of `out` are 0
+  void (*widen)(DType dtype, const void* from, int64_t count, float* out) = nullptr;
+  void (*round_to)(DType dtype, const float* x, int64_t count, void* to) = nullptr;
+  void (*dot_pairs)(const int32_t* a, const int32_t* b, const float* sum, float* out) = nullptr;
+  void (*store_pairs)(const float* first, const float* second, void* to) = nullptr;
+  void (*load_pairs)(const void* from, int64_t elements, int32_t* out) = nullptr;
+  void (*zip_pairs)(const void* lower, const void* upper, int32_t* out) = nullptr;
 
   // microkernel.h
   int block_columns = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/microkernel.h"
+#include "cpu/simd_half.h"
 #include "cpu/simd_math.h"
 #include "cpu/transpose.h"
 #include "unit/cpu/simd_entry.h"
@@ -64,6 +65,30 @@ void call_store_partial(const float* x, int64_t count, float* to) {
   store_partial(to, load(x), count);
 }
 
+// Whole vectors by the whole load and store.
+void call_widen(DType dtype, const void* from, int64_t count, float* out) {
+  with_elements(dtype, from, [&](const auto* p) {
+    store(out, count == kLanes ? load(p) : load_partial(p, count));
+  });
+}
+void call_round_to(DType dtype, const float* x, int64_t count, void* to) {
+  with_elements(dtype, to, [&](auto* p) {
+    count == kLanes ? store(p, load(x)) : store_partial(p, load(x), count);
+  });
+}
+void call_dot_pairs(const int32_t* a, const int32_t* b, const float* sum, float* out) {
+  store(out, dot_pairs(load(a), load(b), load(sum)));
+}
+void call_store_pairs(const float* first, const float* second, void* to) {
+  store_pairs(to, load(first), load(second));
+}
+void call_load_pairs(const void* from, int64_t elements, int32_t* out) {
+  store(out, load_pairs(static_cast<const BFloat16*>(from), elements));
+}
+void call_zip_pairs(const void* lower, const void* upper, int32_t* out) {
+  store(out, zip_pairs(load_halves(lower), load_halves(upper)));
+}
+
 void call_multiply(bool add, int64_t rows, int64_t k, int64_t first_vector, int64_t vectors,
                    const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_k,
                    int64_t b_panel, float* c, int64_t c_row) {
@@ -100,6 +125,12 @@ const SimdEntry kSimdEntry = {.lanes = kLanes,
                               .all = call_all,
                               .load_partial = call_load_partial,
                               .store_partial = call_store_partial,
+                              .widen = call_widen,
+                              .round_to = call_round_to,
+                              .dot_pairs = call_dot_pairs,
+                              .store_pairs = call_store_pairs,
+                              .load_pairs = call_load_pairs,
+                              .zip_pairs = call_zip_pairs,
                               .block_columns = kBlockColumns,
                               .multiply = call_multiply};
 

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include <fovea/attention_backward.h>
+#include "api.h"
+#include "attention/check_elements.h"
+#include "attention/element_access.h"
+#include "attention/explain.h"
+#include "attention/reference.h"
+#include "attention/validate_backward.h"
+#include "attention/workspace.h"
+#include "core/config.h"
+
+/// The public functions of the backward pass: validate, choose, run.
+namespace fovea {
+namespace {
+
+using api::executor_of;
+using api::registry;
+
+bool wants_any(const FlexGradients& g) {
+  const auto any = [](const std::vector<TensorView>& views) {
+    return std::any_of(views.begin(), views.end(), [](const auto& view) { return bool(view); });
+  };
+  return g.query || g.key || g.value || g.sinks || any(g.score_captures) || any(g.weight_captures);
+}
+
+}  // namespace
+
+void flex_attention_backward(const TensorView& query, const TensorView& key,
+                             const TensorView& value, const BackwardInputs& saved,
+                             const FlexGradients& gradients, const FlexOptions& options) {
+  constexpr const char* kWhere = "flex_attention_backward";
+  const auto problem =
+      attention::validate_backward(kWhere, query, key, value, saved, gradients, options);
+  const auto choice = attention::choose_backward(kWhere, registry(), problem, options.backend);
+  if (!wants_any(gradients)) return;
+  Executor& executor = executor_of(options);
+  if (core::check()) attention::check_elements(choice.problem.forward, executor);
+  const std::size_t bytes =
+      choice.backend->backward_workspace_bytes(*choice.plan, choice.problem, executor);
+  const attention::ScratchMemory scratch(kWhere, options.workspace, bytes);
+  choice.backend->backward(*choice.plan, choice.problem, scratch.workspace(), executor);
+  for (const TensorView& gradient : choice.dropped) attention::store_zeros(gradient);
+}
+
+std::size_t backward_workspace_bytes(const TensorView& query, const TensorView& key,
+                                     const TensorView& value, const BackwardInputs& saved,
+                                     const FlexGradients& gradients, const FlexOptions& options) {
+  constexpr const char* kWhere = "backward_workspace_bytes";
+  const auto problem =
+      attention::validate_backward(kWhere, query, key, value, saved, gradients, options);
+  const auto choice = attention::choose_backward(kWhere, registry(), problem, options.backend);
+  return choice.backend->backward_workspace_bytes(*choice.plan, choice.problem,
+                                                  executor_of(options));
+}
+
+std::string explain_backward(const TensorView& query, const TensorView& key,
+                             const TensorView& value, const BackwardInputs& saved,
+                             const FlexGradients& gradients, const FlexOptions& options) {
+  constexpr const char* kWhere = "explain_backward";
+  const auto problem =
+      attention::validate_backward(kWhere, query, key, value, saved, gradients, options);
+  const auto choice = attention::choose_backward(kWhere, registry(), problem, options.backend);
+  return attention::explain(problem, choice, registry(), executor_of(options));
+}
+
+void reference_backward(const TensorView& query, const TensorView& key, const TensorView& value,
+                        const BackwardInputs& saved, const FlexGradients& gradients,
+                        const FlexOptions& options) {
+  attention::reference_backward(attention::validate_backward("reference_backward", query, key,
+                                                             value, saved, gradients, options,
+                                                             attention::Saved::gradients));
+}
+
+}  // namespace fovea
