@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fovea: programmable fused attention, with the names of torch.nn.attention.flex_attention."""
 
+from fovea import _vmap as _vmap
 from fovea._values import TraceError
 from fovea.block_mask import (
     BlockMask,
