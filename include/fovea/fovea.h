@@ -7,6 +7,7 @@
 #include <fovea/block_mask.h>
 #include <fovea/block_mask_file.h>
 #include <fovea/config.h>
+#include <fovea/dropout.h>
 #include <fovea/dtype.h>
 #include <fovea/error.h>
 #include <fovea/executor.h>

@@ -131,6 +131,10 @@ Program trace(F&& mod) {
   }
 }
 
+/// outer(inner(x, b, h, q, kv), b, h, q, kv): one score_mod or weight_mod of two, of one kind. The captured
+/// tensors and parameters of both are kept. InvalidArgument for a mask_mod, an empty program and two kinds.
+FOVEA_API Program compose(const Program& outer, const Program& inner);
+
 /// Masks combined. The captured tensors and parameters of both are kept.
 FOVEA_API Program and_masks(const Program& a, const Program& b);
 FOVEA_API Program or_masks(const Program& a, const Program& b);

@@ -14,6 +14,19 @@ namespace fovea {
 FOVEA_API std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter,
                                              std::array<uint32_t, 2> key) noexcept;
 
+/// Philox2x32-10: 64 random bits; random_bits of a mod (<fovea/value.h>) gives the first word.
+constexpr std::array<uint32_t, 2> philox2x32(std::array<uint32_t, 2> counter,
+                                             uint32_t key) noexcept {
+  constexpr uint64_t kMultiplier = 0xD256D193;
+  constexpr uint32_t kWeyl = 0x9E3779B9;
+  for (int round = 0; round < 10; ++round, key += kWeyl) {
+    const uint64_t product = kMultiplier * counter[0];
+    counter = {static_cast<uint32_t>(product >> 32) ^ key ^ counter[1],
+               static_cast<uint32_t>(product)};
+  }
+  return counter;
+}
+
 class FOVEA_API Random {
  public:
   explicit Random(uint64_t seed) noexcept : seed_(seed) {}

@@ -125,6 +125,10 @@ FOVEA_API Value operator~(const Value& a);
 FOVEA_API Value operator<<(const Value& a, const Value& count);
 FOVEA_API Value operator>>(const Value& a, const Value& count);
 
+/// 32 random bits, as a signed integer: a function of the three integers alone (each modulo 2^32), the
+/// same on every backend. Philox2x32-10 of counter (a, b); <fovea/random.h>.
+FOVEA_API Value random_bits(const Value& key, const Value& a, const Value& b);
+
 /// condition ? a : b, element by element; the branch that is not taken never leaks a NaN.
 FOVEA_API Value where(const Value& condition, const Value& a, const Value& b);
 FOVEA_API Value min(const Value& a, const Value& b);  ///< NaN if either is NaN, as torch.minimum

@@ -32,7 +32,9 @@ std::vector<Contents> contents_needed(const Program& program) {
       }
     }
     // Integer results need tight operands, and the floats that they come from; conditions may stay open.
-    const bool passes_on = node.type != ScalarType::boolean && (wide || is_needed);
+    // Random bits are the same whatever their operands are.
+    const bool passes_on =
+        node.type != ScalarType::boolean && node.op != Op::philox && (wide || is_needed);
     if (node.op == Op::gather || passes_on) {
       for (const NodeId arg : graph.args(node)) needed[static_cast<std::size_t>(arg)] = true;
     }

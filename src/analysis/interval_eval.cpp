@@ -55,6 +55,7 @@ void IntervalProgram::run_steps(std::size_t group) {
       case Rule::copy: set(out, a()); break;
       case Rule::to_f32: set(out, interval::to_f32(a())); break;
       case Rule::to_bool: set(out, interval::to_bool(a())); break;
+      case Rule::any_32_bits: set(out, IntRange{INT32_MIN, INT32_MAX}); break;
       case Rule::linear: set(out, linear_sum(step)); break;
       case Rule::linear_eq: set(out, interval::eq(linear_sum(step), {0, 0})); break;
       case Rule::linear_ne:

@@ -66,7 +66,8 @@ void IntervalProgram::eval_floating(const Step& step) {
     case Op::bit_xor:
     case Op::bit_not:
     case Op::shift_left:
-    case Op::shift_right: break;
+    case Op::shift_right:
+    case Op::philox: break;
   }
   throw InternalError(std::string("[bounds] operation ") + program::name_of(step.op) +
                       ": expected integer or boolean operands, got floats");

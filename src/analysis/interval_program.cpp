@@ -158,6 +158,7 @@ IntervalProgram::Rule IntervalProgram::integer_rule(Step& step) {
     case Op::bit_not: return Rule::bit_not;
     case Op::shift_left: return Rule::shift_left;
     case Op::shift_right: return Rule::shift_right;
+    case Op::philox: return Rule::any_32_bits;
     case Op::to_f32: return Rule::to_f32;
     case Op::to_i32: return Rule::copy;
     case Op::to_bool: return Rule::to_bool;

@@ -45,6 +45,7 @@ class IntervalProgram {
     divide, divide_by, shift_down, remainder, remainder_by, low_bits,
     eq, ne, lt, le, negate, copy, to_f32, to_bool,
     bit_and, bit_or, bit_xor, bit_not, shift_left, shift_right,
+    any_32_bits,
     linear, linear_eq, linear_ne, linear_lt, linear_le,
     match_eq, match_ne,   // of two gathers, by their sets as well
     floating,             // operands in floats: see eval_floating

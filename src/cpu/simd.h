@@ -218,6 +218,26 @@ FOVEA_INLINE Floats sqrt(Floats v) {
 #endif
 }
 
+typedef uint64_t Wides __attribute__((vector_size(FOVEA_SIMD_LANES * 4)));
+
+/// The low words of 64-bit lanes multiplied, all 64 bits.
+FOVEA_INLINE Wides multiply_low_words(Wides a, Wides b) {
+#if defined(FOVEA_SIMD_AVX512)
+  return reinterpret_cast<Wides>(
+      _mm512_mul_epu32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(FOVEA_SIMD_AVX2)
+  return reinterpret_cast<Wides>(
+      _mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(FOVEA_SIMD_SSE2)
+  return reinterpret_cast<Wides>(
+      _mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#elif defined(FOVEA_SIMD_NEON)
+  return vmull_u32(vmovn_u64(a), vmovn_u64(b));
+#else
+  return (a & 0xffffffffu) * (b & 0xffffffffu);
+#endif
+}
+
 // ---- conversion and rounding -------------------------------------------------------------------
 
 FOVEA_INLINE Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }

@@ -66,6 +66,7 @@ Gradient gradient_of(Op op) noexcept {
     case Op::bit_not:
     case Op::shift_left:
     case Op::shift_right:
+    case Op::philox:
     case Op::to_i32:
     case Op::to_bool: return Gradient::none;
   }
@@ -122,6 +123,7 @@ Adjoint DerivativeRules::of_operand(NodeId result, std::size_t i, NodeId g) {
     case Op::bit_not:
     case Op::shift_left:
     case Op::shift_right:
+    case Op::philox:
     case Op::to_f32:
     case Op::to_i32:
     case Op::to_bool: break;

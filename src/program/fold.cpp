@@ -22,6 +22,8 @@ Literal fold_numbers(std::span<const Literal> args, uint64_t& fault) {
     if constexpr (requires { Fold<op>::ints(0, fault); }) {
       return make(args[0].type, Fold<op>::ints(args[0].i, fault));
     }
+  } else if constexpr (fixed_arity(op) == 3) {
+    return make(args[0].type, Fold<op>::ints(args[0].i, args[1].i, args[2].i, fault));
   } else {
     if constexpr (requires { Fold<op>::floats(0.0, 0.0); }) {
       if (floats) return make_float(Fold<op>::floats(args[0].f, args[1].f));

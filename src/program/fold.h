@@ -7,6 +7,7 @@
 #include <limits>
 #include <span>
 
+#include <fovea/random.h>
 #include "program/types.h"
 
 /// The exact meaning of every operation, once: folding, the element-wise and the row interpreter all
@@ -265,6 +266,15 @@ struct Fold<Op::shift_right> {
     const auto n = static_cast<int>(count & 63);
     fault |= fold_detail::flag(n != count);
     return a >> n;
+  }
+};
+
+/// Operands modulo 2^32; the random bits as a signed 32-bit integer.
+template <>
+struct Fold<Op::philox> {
+  static int64_t ints(int64_t key, int64_t a, int64_t b, uint64_t&) {
+    const auto word = [](int64_t x) { return static_cast<uint32_t>(fold_detail::as_unsigned(x)); };
+    return static_cast<int32_t>(philox2x32({word(a), word(b)}, word(key))[0]);
   }
 };
 

@@ -70,6 +70,7 @@ constexpr Precedence precedence_of(Op op) noexcept {
     case Op::ceil:
     case Op::trunc:
     case Op::round:
+    case Op::philox:
     case Op::where:
     case Op::to_f32:
     case Op::to_i32:

@@ -30,6 +30,17 @@ uint64_t loop_2(const RowArgs& args, int64_t count, F f) {
   return fault;
 }
 
+template <Op op>
+uint64_t integers_3(const RowArgs& args, int64_t count) {
+  const auto* __restrict a = static_cast<const int64_t*>(args.operands[0]);
+  const auto* __restrict b = static_cast<const int64_t*>(args.operands[1]);
+  const auto* __restrict c = static_cast<const int64_t*>(args.operands[2]);
+  auto* __restrict out = static_cast<int64_t*>(args.out);
+  uint64_t fault = 0;
+  for (int64_t i = 0; i < count; ++i) out[i] = Fold<op>::ints(a[i], b[i], c[i], fault);
+  return fault;
+}
+
 template <class T>
 uint64_t select(const RowArgs& args, int64_t count) {
   const auto* __restrict condition = static_cast<const uint8_t*>(args.operands[0]);
@@ -120,6 +131,8 @@ RowLoop loop_of() {
     return to_int<T>;
   } else if constexpr (kRule == Rule::to_bool) {
     return to_bool<T>;
+  } else if constexpr (fixed_arity(op) == 3) {
+    return integers_3<op>;
   } else {
     return numbers<op, T>;
   }

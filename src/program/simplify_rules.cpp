@@ -82,7 +82,8 @@ NodeId Rewriter::rewrite(Op op, std::span<const NodeId> args) {
     case Op::rsqrt:
     case Op::sin:
     case Op::cos:
-    case Op::erf: return -1;
+    case Op::erf:
+    case Op::philox: return -1;
     case Op::input:
     case Op::constant:
     case Op::param:

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <string>
+
 #include <fovea/program.h>
 #include "core/fail.h"
 #include "program/builder.h"
@@ -53,6 +56,22 @@ Program detail::trace_mask(const std::function<Value(Value, Value, Value, Value)
   const auto in = [&builder](Input input) { return builder.wrap(builder.input(input)); };
   const Value result = mod(in(Input::b), in(Input::h), in(Input::q), in(Input::kv));
   return builder.finish(builder.unwrap(result));
+}
+
+Program compose(const Program& outer, const Program& inner) {
+  constexpr const char* kWhere = "compose";
+  const auto kind_of = [](const Program& program) {
+    return program ? name_of(program.kind()) : "an empty Program";
+  };
+  core::require(inner && inner.kind() != ModKind::mask, kWhere, "inner program",
+                "a score_mod or weight_mod", kind_of(inner));
+  core::require(outer && outer.kind() == inner.kind(), kWhere, "outer program",
+                std::string("a ") + kind_of(inner), kind_of(outer));
+  Builder builder(inner.kind());
+  std::array<NodeId, program::kInputs> inputs;
+  inputs.fill(-1);
+  inputs[static_cast<std::size_t>(Input::score)] = builder.import(inner);
+  return builder.finish(builder.import(outer, inputs));
 }
 
 Program and_masks(const Program& a, const Program& b) {

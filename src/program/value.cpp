@@ -85,6 +85,10 @@ Value operator~(const Value& a) {
 Value operator<<(const Value& a, const Value& count) { return make(Op::shift_left, {&a, &count}); }
 Value operator>>(const Value& a, const Value& count) { return make(Op::shift_right, {&a, &count}); }
 
+Value random_bits(const Value& key, const Value& a, const Value& b) {
+  return make(Op::philox, {&key, &a, &b});
+}
+
 Value where(const Value& condition, const Value& a, const Value& b) {
   return make(Op::where, {&condition, &a, &b});
 }

@@ -10,23 +10,18 @@ namespace {
 
 using program::Op;
 
-ShapeClass join_shapes(ShapeClass a, ShapeClass b) {
-  if (a == b || b == ShapeClass::scalar) return a;
-  return a == ShapeClass::scalar ? b : ShapeClass::tile;
-}
-
 bool is_conjunction(const Term& term) {
   return term.op == Op::logical_and || (term.op == Op::bit_and && term.type == ScalarType::boolean);
 }
 
 // The conjuncts of a condition that needs the whole tile; anything less is hoisted as it is.
-std::vector<TermId> conjuncts(const Joint& joint, TermId condition) {
+std::vector<TermId> conjuncts(const Terms& terms, TermId condition) {
   std::vector<TermId> found;
   std::vector<TermId> pending{condition};
   while (!pending.empty()) {
     const TermId id = pending.back();
     pending.pop_back();
-    const Term& term = joint[id];
+    const Term& term = terms[id];
     if (term.shape == ShapeClass::tile && is_conjunction(term)) {
       pending.push_back(term.args[1]);
       pending.push_back(term.args[0]);
@@ -39,15 +34,20 @@ std::vector<TermId> conjuncts(const Joint& joint, TermId condition) {
 
 }  // namespace
 
-TermId Joint::add(Term term) {
+TermId Terms::add(Term term) {
   Key key{term.op,  term.type, term.slot, term.literal.i, std::bit_cast<uint64_t>(term.literal.f),
           term.args};
   const auto [place, is_new] = known_.try_emplace(std::move(key), size());
-  if (is_new) terms_.push_back(std::move(term));
+  if (is_new) {
+    term.of_dout = place->second == kDout;
+    for (const TermId arg : term.args) term.of_dout |= (*this)[arg].of_dout;
+    terms_.push_back(std::move(term));
+  }
   return place->second;
 }
 
-TermId Joint::import(const program::Graph& graph, int32_t first_param, int32_t first_capture) {
+std::vector<TermId> Terms::import(const program::Graph& graph, int32_t first_param,
+                                  int32_t first_capture) {
   const std::vector<analysis::Dependence> shapes = analysis::dependence(graph);
   std::vector<TermId> ids;
   ids.reserve(graph.nodes.size());
@@ -64,12 +64,13 @@ TermId Joint::import(const program::Graph& graph, int32_t first_param, int32_t f
     for (const program::NodeId arg : graph.args(node)) {
       term.args.push_back(ids[static_cast<std::size_t>(arg)]);
     }
-    ids.push_back(add(std::move(term)));
+    const bool divides = node.op == Op::div;
+    ids.push_back(divides ? divide(term.args[0], term.args[1]) : add(std::move(term)));
   }
-  return ids[static_cast<std::size_t>(graph.root)];
+  return ids;
 }
 
-TermId Joint::constant(ScalarType type, double value) {
+TermId Terms::constant(ScalarType type, double value) {
   Literal literal{.type = type};
   if (type == ScalarType::f32) {
     literal.f = value;
@@ -83,7 +84,7 @@ TermId Joint::constant(ScalarType type, double value) {
               .args = {}});
 }
 
-TermId Joint::input(program::Input input) {
+TermId Terms::input(program::Input input) {
   return add({.op = Op::input,
               .type = ScalarType::f32,
               .shape = ShapeClass::tile,
@@ -92,8 +93,44 @@ TermId Joint::input(program::Input input) {
               .args = {}});
 }
 
+TermId Terms::operation(Op op, TermId a, TermId b) {
+  return add({.op = op,
+              .type = ScalarType::f32,
+              .shape = analysis::join((*this)[a].shape, (*this)[b].shape),
+              .literal = {},
+              .args = {a, b}});
+}
+
+TermId Terms::divide(TermId a, TermId b) {
+  // That of softcap, g * cap * (1 - tanh^2) / cap, would be the one slow instruction of its gradient.
+  const TermId rest = (*this)[a].of_dout ? without_factor(a, b) : -1;
+  if (rest < 0) return operation(Op::div, a, b);
+  return operation(Op::mul, rest, operation(Op::div, b, b));
+}
+
+TermId Terms::without_factor(TermId product, TermId factor) {
+  const Term term = (*this)[product];
+  if (term.op != Op::mul || (*this)[factor].shape == ShapeClass::tile) return -1;
+  for (const std::size_t i : {0u, 1u}) {
+    const TermId other = term.args[1 - i];
+    if (term.args[i] == factor) return other;
+    if (!(*this)[term.args[i]].of_dout) continue;
+    const TermId rest = without_factor(term.args[i], factor);
+    if (rest >= 0) return operation(Op::mul, rest, other);
+  }
+  return -1;
+}
+
+TermId Terms::on_tile(TermId value) {
+  return add({.op = Op::to_f32,
+              .type = ScalarType::f32,
+              .shape = ShapeClass::tile,
+              .literal = {},
+              .args = {value}});
+}
+
 // Through comparisons where that is exact: !(a < b) is b <= a for integers only, because of NaN.
-TermId Joint::logical_not(TermId condition) {
+TermId Terms::logical_not(TermId condition) {
   Term term = (*this)[condition];
   const bool of_integers = !term.args.empty() && (*this)[term.args[0]].type == ScalarType::i32;
   if (term.op == Op::logical_not) return term.args[0];
@@ -113,15 +150,15 @@ TermId Joint::logical_not(TermId condition) {
               .args = {condition}});
 }
 
-TermId Joint::logical_and(TermId a, TermId b) {
+TermId Terms::logical_and(TermId a, TermId b) {
   return add({.op = Op::logical_and,
               .type = ScalarType::boolean,
-              .shape = join_shapes((*this)[a].shape, (*this)[b].shape),
+              .shape = analysis::join((*this)[a].shape, (*this)[b].shape),
               .literal = {},
               .args = {a, b}});
 }
 
-TermId Joint::fill(TermId x, TermId condition, TermId value) {
+TermId Terms::fill(TermId x, TermId condition, TermId value) {
   const auto where = [&](TermId test, TermId inner) {
     return add({.op = Op::where,
                 .type = ScalarType::f32,
@@ -155,7 +192,7 @@ TermId Joint::fill(TermId x, TermId condition, TermId value) {
   return x;
 }
 
-TermId Joint::split_fills(TermId result) {
+TermId Terms::split_fills(TermId result) {
   std::vector<std::pair<TermId, TermId>> fills;  // condition, value; outermost first
   TermId x = result;
   while ((*this)[x].op == Op::where) {
@@ -175,33 +212,47 @@ TermId Joint::split_fills(TermId result) {
   return x;
 }
 
-Joint join(const Program& score_mod, const Program& mask_mod) {
-  Joint joint;
-  const TermId score = joint.input(program::Input::score);
-  joint.score_root = score;
+namespace {
+
+TermId add_score_mod(Terms& terms, const program::Graph& graph,
+                     const program::JointProgram* joint) {
+  const std::vector<TermId> ids = terms.import(graph, 0, 0);
+  TermId result = terms.split_fills(ids[static_cast<std::size_t>(graph.root)]);
+  // A result that needs less than the tile is computed early and copied to every element.
+  if (terms[result].shape != ShapeClass::tile) result = terms.on_tile(result);
+  if (joint != nullptr) add_backward(terms, *joint, ids);
+  return result;
+}
+
+}  // namespace
+
+Terms join(const Program& score_mod, const program::JointProgram* joint, const Program& mask_mod) {
+  Terms terms;
+  terms.input(program::Input::score);
+  terms.on_tile(Terms::kScore);
+  terms.input(program::Input::dout);
+  terms.constant(ScalarType::f32, 1);
+  terms.score_root = Terms::kScore;
   if (score_mod) {
-    joint.score_root = joint.split_fills(joint.import(score_mod.graph(), 0, 0));
-    // A result that needs less than the tile is computed early and copied to every element.
-    if (joint[joint.score_root].shape != ShapeClass::tile) {
-      joint.score_root = joint.add({.op = Op::to_f32,
-                                    .type = ScalarType::f32,
-                                    .shape = ShapeClass::tile,
-                                    .literal = {},
-                                    .args = {joint.score_root}});
-    }
+    const program::Graph& graph = joint == nullptr ? score_mod.graph() : *joint->graph;
+    terms.score_root = add_score_mod(terms, graph, joint);
+    choose_saved(terms);
+    // A kept value has a place of its own, and the result must be in the caller's.
+    if (terms.is_saved(terms.score_root)) terms.score_root = terms.on_tile(terms.score_root);
   }
-  joint.root = joint.score_root;
+  terms.root = terms.score_root;
   if (mask_mod) {
     const auto params = score_mod ? static_cast<int32_t>(score_mod.graph().params.size()) : 0;
     const auto captures = score_mod ? static_cast<int32_t>(score_mod.graph().captures.size()) : 0;
-    const TermId mask = joint.import(mask_mod.graph(), params, captures);
-    const Term& term = joint[mask];
+    const program::Graph& graph = mask_mod.graph();
+    const TermId mask = terms.import(graph, params, captures)[static_cast<std::size_t>(graph.root)];
+    const Term& term = terms[mask];
     const bool always = term.op == Op::constant && term.literal.i != 0;
     const TermId nothing =
-        joint.constant(ScalarType::f32, -std::numeric_limits<double>::infinity());
-    if (!always) joint.root = joint.fill(joint.score_root, mask, nothing);
+        terms.constant(ScalarType::f32, -std::numeric_limits<double>::infinity());
+    if (!always) terms.root = terms.fill(terms.score_root, mask, nothing);
   }
-  return joint;
+  return terms;
 }
 
 }  // namespace fovea::cpu::lowering

@@ -18,11 +18,11 @@ using program::Op;
 
 class Selector {
  public:
-  Selector(const Joint& joint, TilePhase site, const std::vector<int32_t>& uses)
-      : joint_(joint), site_(site), uses_(uses) {}
+  Selector(const Terms& terms, TilePhase site, const std::vector<int32_t>& uses)
+      : terms_(terms), site_(site), uses_(uses) {}
 
   Selected run(TermId id) const {
-    const Term& term = joint_[id];
+    const Term& term = terms_[id];
     switch (term.op) {
       case Op::input:
       case Op::constant:
@@ -31,7 +31,7 @@ class Selector {
       case Op::add: return add(term);
       case Op::sub: return sub(term);
       case Op::mul: return mul(term);
-      case Op::div: return {TileOp::div_f32, term.args};
+      case Op::div: return {is_gradient(term) ? TileOp::gradient_div : TileOp::div_f32, term.args};
       case Op::floor_div: return {TileOp::floor_div_i32, term.args};
       case Op::mod: return arithmetic(term, TileOp::mod_f32, TileOp::mod_i32);
       case Op::min: return arithmetic(term, TileOp::min_f32, TileOp::min_i32);
@@ -43,7 +43,7 @@ class Selector {
       case Op::exp2: return {TileOp::exp2_f32, term.args};
       case Op::log: return {TileOp::log_f32, term.args};
       case Op::log2: return {TileOp::log2_f32, term.args};
-      case Op::tanh: return {TileOp::tanh_f32, term.args};
+      case Op::tanh: return tanh(term);
       case Op::sigmoid: return {TileOp::sigmoid_f32, term.args};
       case Op::sqrt: return {TileOp::sqrt_f32, term.args};
       case Op::rsqrt: return {TileOp::rsqrt_f32, term.args};
@@ -67,6 +67,7 @@ class Selector {
       case Op::bit_xor: return {TileOp::bit_xor, term.args};
       case Op::shift_left: return {TileOp::shift_left, term.args};
       case Op::shift_right: return {TileOp::shift_right, term.args};
+      case Op::philox: return {TileOp::philox, term.args};
       case Op::where: return where(term);
       case Op::to_f32: return convert(term, TileOp::copy, TileOp::i32_to_f32, TileOp::bool_to_f32);
       case Op::to_i32: return convert(term, TileOp::f32_to_i32, TileOp::copy, TileOp::bool_to_i32);
@@ -78,16 +79,18 @@ class Selector {
   }
 
  private:
-  const Term& at(TermId id) const { return joint_[id]; }
+  const Term& at(TermId id) const { return terms_[id]; }
 
   // An operand may vanish into its one reader if both run element by element.
   bool absorbs(TermId id) const {
-    return site_ == TilePhase::tile && at(id).shape == ShapeClass::tile &&
-           uses_[static_cast<std::size_t>(id)] == 1;
+    return is_tile_site(site_) && at(id).shape == ShapeClass::tile &&
+           uses_[static_cast<std::size_t>(id)] == 1 && !terms_.is_saved(id);
   }
   bool absorbs(TermId id, Op op) const { return at(id).op == op && absorbs(id); }
-  bool absorbs(TermId id, Op op, ScalarType type) const {
-    return absorbs(id, op) && at(id).type == type;
+  // A product of floats that an addition may round together with its sum; a gradient is none, because
+  // it is 0 where one of the factors is, whatever the other.
+  bool absorbs_product(TermId id) const {
+    return absorbs(id, Op::mul) && at(id).type == ScalarType::f32 && !at(id).of_dout;
   }
 
   static Selected arithmetic(const Term& term, TileOp of_floats, TileOp of_integers) {
@@ -111,7 +114,7 @@ class Selector {
   Selected add(const Term& term) const {
     for (const int i : {0, 1}) {
       const TermId product = term.args[static_cast<std::size_t>(i)];
-      if (!absorbs(product, Op::mul, ScalarType::f32)) continue;
+      if (!absorbs_product(product)) continue;
       const TermId other = term.args[static_cast<std::size_t>(1 - i)];
       return {TileOp::fma, {at(product).args[0], at(product).args[1], other}};
     }
@@ -120,16 +123,17 @@ class Selector {
 
   Selected sub(const Term& term) const {
     const TermId a = term.args[0], b = term.args[1];
-    if (absorbs(a, Op::mul, ScalarType::f32)) {
+    if (absorbs_product(a)) {
       return {TileOp::fms, {at(a).args[0], at(a).args[1], b}};
     }
-    if (absorbs(b, Op::mul, ScalarType::f32)) {
+    if (absorbs_product(b)) {
       return {TileOp::fnma, {at(b).args[0], at(b).args[1], a}};
     }
     return arithmetic(term, TileOp::sub_f32, TileOp::sub_i32);
   }
 
   Selected mul(const Term& term) const {
+    if (is_gradient(term)) return gradient(term);
     for (const int i : {0, 1}) {
       const TermId tanh = term.args[static_cast<std::size_t>(i)];
       if (!absorbs(tanh, Op::tanh)) continue;
@@ -141,6 +145,54 @@ class Selector {
               {at(inside).args[0], at(inside).args[1], cap}};
     }
     return arithmetic(term, TileOp::mul_f32, TileOp::mul_i32);
+  }
+
+  bool is_gradient(const Term& term) const {
+    return site_ == TilePhase::backward && term.of_dout && term.shape == ShapeClass::tile;
+  }
+
+  // A gradient times a factor.
+  Selected gradient(const Term& product) const {
+    const Selected of_tanh = tanh_gradient(product);
+    if (!of_tanh.args.empty()) return of_tanh;
+    const TermId a = product.args[0], b = product.args[1];
+    return {TileOp::gradient_mul, at(a).of_dout ? std::vector{a, b} : std::vector{b, a}};
+  }
+
+  // g * (1 - r * r), or that times one other factor.
+  Selected tanh_gradient(const Term& product) const {
+    std::vector<TermId> pending = product.args, factors;
+    TermId g = -1, r = -1;
+    while (!pending.empty()) {
+      const TermId id = pending.back();
+      pending.pop_back();
+      if (absorbs(id, Op::mul)) {
+        pending.insert(pending.end(), at(id).args.begin(), at(id).args.end());
+      } else if (at(id).of_dout) {
+        g = id;
+      } else if (const TermId squared = square_below_one(id); squared >= 0 && r < 0) {
+        r = squared;
+      } else {
+        factors.push_back(id);
+      }
+    }
+    if (g < 0 || r < 0 || factors.size() > 1) return {};
+    return {TileOp::tanh_gradient, {g, r, factors.empty() ? TermId{Terms::kOne} : factors[0]}};
+  }
+
+  // x of 1 - x * x, else -1.
+  TermId square_below_one(TermId id) const {
+    if (!absorbs(id, Op::sub) || at(id).args[0] != Terms::kOne) return -1;
+    const TermId square = at(id).args[1];
+    const bool squares = absorbs(square, Op::mul) && at(square).args[0] == at(square).args[1];
+    return squares ? at(square).args[0] : -1;
+  }
+
+  Selected tanh(const Term& term) const {
+    const TermId inside = term.args[0];
+    if (absorbs(inside, Op::div)) return {TileOp::tanh_div, at(inside).args};
+    if (absorbs(inside, Op::mul)) return {TileOp::tanh_mul, at(inside).args};
+    return {TileOp::tanh_f32, term.args};
   }
 
   Selected pow(const Term& term) const {
@@ -208,7 +260,7 @@ class Selector {
     return TileOp::select_le_i32;
   }
 
-  const Joint& joint_;
+  const Terms& terms_;
   TilePhase site_;
   const std::vector<int32_t>& uses_;
 };
@@ -226,43 +278,59 @@ TilePhase natural_site(ShapeClass shape) {
 
 }  // namespace
 
-TilePhase site_of(const Term& term, TilePhase site) {
-  const TilePhase natural = natural_site(term.shape);
-  return site == TilePhase::tile || natural == TilePhase::scalar ? natural : site;
+TilePhase site_of(const Terms& terms, TermId id, TilePhase site) {
+  const TilePhase natural = natural_site(terms[id].shape);
+  if (site == TilePhase::backward && natural == TilePhase::tile && !terms.is_saved(id)) return site;
+  return is_tile_site(site) || natural == TilePhase::scalar ? natural : site;
 }
 
 bool is_zero_at(const Term& term, TilePhase site) {
-  if (term.op != Op::input || site == TilePhase::tile) return false;
+  if (term.op != Op::input || is_tile_site(site)) return false;
   const bool q = term.slot == static_cast<int32_t>(Input::q);
   const bool kv = term.slot == static_cast<int32_t>(Input::kv);
   return (q && site != TilePhase::row && site != TilePhase::diagonal) ||
          (kv && site != TilePhase::column);
 }
 
-Selected select(const Joint& joint, TermId id, TilePhase site, const std::vector<int32_t>& uses) {
-  Selected selected = Selector(joint, site, uses).run(id);
+Selected select(const Terms& terms, TermId id, TilePhase site, const std::vector<int32_t>& uses) {
+  Selected selected = Selector(terms, site, uses).run(id);
   for (TermId& arg : selected.args) {
     // On the diagonal q - kv is q itself.
-    while ((joint[arg].op == Op::sub || joint[arg].op == Op::add) &&
-           is_zero_at(joint[joint[arg].args[1]], site) && site_of(joint[arg], site) == site) {
-      arg = joint[arg].args[0];
+    while ((terms[arg].op == Op::sub || terms[arg].op == Op::add) &&
+           is_zero_at(terms[terms[arg].args[1]], site) && site_of(terms, arg, site) == site) {
+      arg = terms[arg].args[0];
     }
+    if (site == TilePhase::backward && arg == Terms::kScore) arg = Terms::kRawScore;
   }
   return selected;
 }
 
-bool is_consecutive(const Joint& joint, TermId id, TilePhase site) {
-  const Term& term = joint[id];
-  const TilePhase at = site_of(term, site);
+Selected select(const Terms& terms, const Sum& sum, const std::vector<int32_t>& uses) {
+  Selected selected{sum.op, {sum.value}};
+  const auto used_once = [&](TermId id) { return uses[static_cast<std::size_t>(id)] == 1; };
+  if (sum.op == TileOp::scatter) {
+    selected.args.insert(selected.args.end(), sum.index.begin(), sum.index.end());
+  } else if (sum.op != TileOp::sum_diagonals && used_once(sum.value)) {
+    const bool computes = terms[sum.value].op == Op::mul;
+    const Selected value =
+        computes ? select(terms, sum.value, TilePhase::backward, uses) : Selected{};
+    if (value.op == TileOp::gradient_mul) selected.args = value.args;
+  }
+  return selected;
+}
+
+bool is_consecutive(const Terms& terms, TermId id, TilePhase site) {
+  const Term& term = terms[id];
+  const TilePhase at = site_of(terms, id, site);
   if (at != TilePhase::row && at != TilePhase::column) return false;
   if (term.op == Op::input) {
     return term.slot == static_cast<int32_t>(at == TilePhase::row ? Input::q : Input::kv);
   }
   if (term.op != Op::add && term.op != Op::sub) return false;
-  const bool scalar_first = joint[term.args[0]].shape == ShapeClass::scalar;
-  const bool scalar_second = joint[term.args[1]].shape == ShapeClass::scalar;
-  if (scalar_second) return is_consecutive(joint, term.args[0], at);
-  return term.op == Op::add && scalar_first && is_consecutive(joint, term.args[1], at);
+  const bool scalar_first = terms[term.args[0]].shape == ShapeClass::scalar;
+  const bool scalar_second = terms[term.args[1]].shape == ShapeClass::scalar;
+  if (scalar_second) return is_consecutive(terms, term.args[0], at);
+  return term.op == Op::add && scalar_first && is_consecutive(terms, term.args[1], at);
 }
 
 }  // namespace fovea::cpu::lowering

@@ -11,6 +11,7 @@
 #include <fovea/program.h>
 #include "cpu/attention/lower.h"
 #include "cpu/attention/tile_program.h"
+#include "program/derive.h"
 #include "program/interpret.h"
 
 namespace fovea::cpu {
@@ -19,7 +20,8 @@ struct TileBinding::Data {
   TileArguments arguments;
   std::vector<uint32_t> params;
   std::vector<TileCapture> captures;
-  Program score_mod, mask_mod;  // of the 64-bit path alone
+  TileProgram program;  // of the 64-bit path alone, as are
+  Program score_mod, mask_mod;
 };
 
 namespace {
@@ -134,6 +136,97 @@ void run_slowly(const void* context, bool apply_mask, int64_t b, int64_t h, int6
   }
 }
 
+// The backward part element by element. What has no value becomes NaN, as on the 32-bit path; an index
+// that has none lies outside.
+class SlowBackwardTile {
+ public:
+  SlowBackwardTile(const TileBinding::Data& data, const TileGradient* gradients)
+      : joint_(*data.program.joint()),
+        contributions_(data.program.contributions()),
+        state_(joint_, data.score_mod),
+        gradients_(gradients) {}
+
+  float run(const program::Inputs& at) {
+    try {
+      state_.run(at);
+    } catch (const InvalidArgument&) {
+      // The mod's result has no value; what is asked for here may have one.
+    }
+    std::size_t number = 0;
+    for (const auto* list : {&joint_.captures, &joint_.params}) {
+      for (const auto& c : *list) contribute(c, number++, at);
+    }
+    return static_cast<float>(float_value(joint_.dscore));
+  }
+
+ private:
+  using Contribution = program::JointProgram::Contribution;
+
+  double float_value(program::NodeId id) const {
+    try {
+      return state_.value(id).f;
+    } catch (const InvalidArgument&) {
+      return std::numeric_limits<double>::quiet_NaN();
+    }
+  }
+
+  void contribute(const Contribution& c, std::size_t number, const program::Inputs& at) {
+    const TileGradient& to = gradients_[number];
+    const double value = float_value(c.value);
+    if (to.data == nullptr || value == 0) return;
+    if (float* sum = find(c, contributions_[number].classes.index, to, at)) {
+      *sum += static_cast<float>(value);
+    }
+  }
+
+  float* find(const Contribution& c, analysis::IndexClass index, const TileGradient& to,
+              const program::Inputs& at) const {
+    switch (index) {
+      case analysis::IndexClass::scalar: return to.data - to.first;
+      case analysis::IndexClass::row: return to.data + (at.q - to.first);
+      case analysis::IndexClass::column: return to.data + (at.kv - to.first);
+      case analysis::IndexClass::diagonal: return to.data + (at.kv - at.q - to.first);
+      case analysis::IndexClass::tile:
+      case analysis::IndexClass::gathered: break;
+    }
+    int64_t offset = 0;
+    for (std::size_t k = 0; k < c.index.size(); ++k) {
+      int64_t position = -1;
+      try {
+        position = state_.value(c.index[k]).i;
+      } catch (const InvalidArgument&) {
+        return nullptr;
+      }
+      if (position < 0 || position >= to.sizes[k]) return nullptr;
+      offset += position * to.strides[k];
+    }
+    return to.data + offset;
+  }
+
+  const program::JointProgram& joint_;
+  std::span<const TileContribution> contributions_;
+  program::JointState state_;
+  const TileGradient* gradients_;
+};
+
+void run_backward_slowly(const void* context, int64_t b, int64_t h, int64_t q0, int64_t rows,
+                         int64_t kv0, int64_t cols, const float* scores, int64_t pitch, float* dout,
+                         int64_t ld, const TileGradient* gradients) {
+  SlowBackwardTile tile(*static_cast<const TileBinding::Data*>(context), gradients);
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < cols; ++j) {
+      float& g = dout[i * ld + j];
+      if (g == 0) continue;
+      g = tile.run({.score = scores == nullptr ? 0.0 : static_cast<double>(scores[i * pitch + j]),
+                    .b = b,
+                    .h = h,
+                    .q = q0 + i,
+                    .kv = kv0 + j,
+                    .dout = static_cast<double>(g)});
+    }
+  }
+}
+
 }  // namespace
 
 TileBinding::TileBinding() : data_(std::make_shared<Data>()) {}
@@ -165,10 +258,12 @@ TileBinding bind(const TileProgram& program, const Program& score_mod, const Pro
   }
   data->arguments.params = data->params.data();
   data->arguments.captures = data->captures.data();
-  if (needs_64_bits && !program.empty()) {
+  if (needs_64_bits && (!program.empty() || program.has_backward())) {
+    data->program = program;
     data->score_mod = score_mod;
     data->mask_mod = mask_mod;
     data->arguments.slow = run_slowly;
+    data->arguments.slow_backward = run_backward_slowly;
     data->arguments.slow_context = data.get();
   }
   return TileBinding(std::move(data));

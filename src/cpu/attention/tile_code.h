@@ -45,7 +45,8 @@ struct TileInstruction {
   TileOp op = TileOp::copy;
   TileOperand dest;
   TileOperand args[kMaxTileOperands];
-  // gather: its capture, and TileCode::indices[first_index, first_index + index_count)
+  // gather: its capture, and TileCode::indices[first_index, first_index + index_count). Likewise a sum
+  // or scatter, with the number of the contribution.
   uint16_t capture = 0;
   uint16_t index_count = 0;
   uint32_t first_index = 0;
@@ -59,8 +60,8 @@ struct TileIndex {
 };
 
 /// The phases, in the order in which they run: a phase reads what earlier ones left.
-enum class TilePhase : uint8_t { scalar, row, column, diagonal, tile };
-inline constexpr int kTilePhases = 5;
+enum class TilePhase : uint8_t { scalar, row, column, diagonal, tile, backward };
+inline constexpr int kTilePhases = 6;
 
 /// Instructions [begin, end) of a phase; those from `mask` on are needed by the mask alone.
 struct TileRange {
@@ -84,9 +85,11 @@ struct TileCode {
   TileRange phases[kTilePhases];
   int32_t scalar_count = 0;
   int32_t scalar_slots = 0, row_slots = 0, row_broadcast_slots = 0, column_slots = 0;
-  int32_t diagonal_slots = 0, temp_slots = 0;
+  int32_t diagonal_slots = 0, temp_slots = 0, saved_slots = 0;
+  int32_t contributions = 0;
   int32_t q_row = -1, kv_column = -1, q_diagonal = -1;  // slots of the indices themselves, or -1
-  int32_t chunk_elements = 0;                           // of the tile phase; 0: the whole tile
+  // Of the tile phase and of the backward phase; 0: the whole tile.
+  int32_t chunk_elements = 0, backward_chunk_elements = 0;
 };
 
 /// A captured tensor of one call. Strides count elements.

@@ -67,12 +67,14 @@ std::string name_of(const Data& data, TileOperand operand) {
     case TilePlace::diagonal: return slot_name("d", slot, code.q_diagonal, "q-kv");
     case TilePlace::temp: return "t" + std::to_string(slot);
     case TilePlace::score: return "score";
+    case TilePlace::saved: return "saved" + std::to_string(slot);
+    case TilePlace::dout: return "dout";
   }
   return "?";
 }
 
-std::string gather_text(const Data& data, const TileInstruction& instruction) {
-  std::string text = numbered("t", instruction.capture, data.score_captures) + "[";
+std::string index_text(const Data& data, const TileInstruction& instruction) {
+  std::string text = "[";
   const auto indices =
       std::span(data.indices).subspan(instruction.first_index, instruction.index_count);
   for (std::size_t i = 0; i < indices.size(); ++i) {
@@ -82,9 +84,26 @@ std::string gather_text(const Data& data, const TileInstruction& instruction) {
   return text + "]";
 }
 
+// Along what a contribution is summed, and what is added.
+std::string contribution_text(const Data& data, const TileInstruction& instruction) {
+  const TileContribution& to = data.contributions[instruction.capture];
+  std::string text = "d " + std::string(to.of_param ? "p" : "t") + std::to_string(to.slot);
+  if (instruction.op == TileOp::scatter) text += index_text(data, instruction);
+  if (instruction.op == TileOp::sum_rows) text += " by rows";
+  if (instruction.op == TileOp::sum_columns) text += " by columns";
+  if (instruction.op == TileOp::sum_diagonals) text += " by diagonals";
+  text += " += " + name_of(data, instruction.args[0]);
+  if (instruction.args[1].place == TilePlace::none) return text;
+  return text + " * " + name_of(data, instruction.args[1]);
+}
+
 std::string instruction_text(const Data& data, const TileInstruction& instruction) {
+  if (instruction.dest.place == TilePlace::none) return contribution_text(data, instruction);
   std::string text = name_of(data, instruction.dest) + " = ";
-  if (instruction.op == TileOp::gather) return text + gather_text(data, instruction);
+  if (instruction.op == TileOp::gather) {
+    return text + numbered("t", instruction.capture, data.score_captures) +
+           index_text(data, instruction);
+  }
   for (const char* p = text_of(instruction.op); *p != '\0'; ++p) {
     if (*p == '$') {
       ++p;
@@ -103,6 +122,7 @@ const char* title_of(TilePhase phase) {
     case TilePhase::column: return "column, once a tile";
     case TilePhase::diagonal: return "diagonal, once a tile";
     case TilePhase::tile: return "tile, every element";
+    case TilePhase::backward: return "backward, every element";
   }
   return "?";
 }

@@ -4,8 +4,8 @@
 #include "cpu/attention/tile_loops-inl.h"
 #include "cpu/attention/tile_ops-inl.h"
 
-/// One instruction over one job: the table from TileOp to loops. Gathers go another way
-/// (tile_gather-inl.h).
+/// One instruction over one job: the table from TileOp to loops. Gathers and sums go
+/// another way (tile_gather-inl.h, tile_sums-inl.h, tile_scatter-inl.h).
 namespace fovea::cpu::FOVEA_ISA_NAMESPACE {
 namespace {  // NOLINT: internal linkage, as simd.h
 
@@ -35,7 +35,12 @@ inline void execute(TileOp op, const TileJob& job) {
   using I = Ints;
   switch (op) {
     case TileOp::copy: return ints1(job, [](I a) { return a; });
-    case TileOp::gather: return;
+    case TileOp::gather:
+    case TileOp::sum_scalar:
+    case TileOp::sum_rows:
+    case TileOp::sum_columns:
+    case TileOp::sum_diagonals:
+    case TileOp::scatter: return;
 
     case TileOp::add_f32: return floats2(job, [](F a, F b) { return a + b; });
     case TileOp::sub_f32: return floats2(job, [](F a, F b) { return a - b; });
@@ -83,6 +88,7 @@ inline void execute(TileOp op, const TileJob& job) {
     case TileOp::abs_i32: return ints1(job, [](I a) { return abs(a); });
     case TileOp::shift_left: return ints2(job, [](I a, I b) { return shift_left(a, b); });
     case TileOp::shift_right: return ints2(job, [](I a, I b) { return shift_right(a, b); });
+    case TileOp::philox: return philox_loop(job);
 
     case TileOp::bit_and: return ints2(job, [](I a, I b) { return a & b; });
     case TileOp::bit_or: return ints2(job, [](I a, I b) { return a | b; });
@@ -111,6 +117,15 @@ inline void execute(TileOp op, const TileJob& job) {
     case TileOp::fma: return floats3(job, [](F a, F b, F c) { return fma(a, b, c); });
     case TileOp::fms: return floats3(job, [](F a, F b, F c) { return fma(a, b, -c); });
     case TileOp::fnma: return floats3(job, [](F a, F b, F c) { return fma(-a, b, c); });
+    case TileOp::tanh_mul: return floats2(job, [](F a, F b) { return tanh(a * b); });
+    case TileOp::tanh_div: return tanh_div_loop(job);
+    case TileOp::gradient_mul:
+      return floats2(job, [](F g, F a) { return select(g != 0.0f, g * a, F{}); });
+    case TileOp::gradient_div: return gradient_div_loop(job);
+    case TileOp::tanh_gradient:
+      return floats3(job, [](F g, F r, F a) {
+        return select(g != 0.0f, g * a * fma(-r, r, broadcast(1.0f)), F{});
+      });
     case TileOp::softcap: return floats3(job, [](F a, F b, F c) { return tanh(a * b) * c; });
     case TileOp::softcap_div: return softcap_div_loop(job);
     case TileOp::select_and: return select2<I>(job, [](I a, I b) { return a & b; });

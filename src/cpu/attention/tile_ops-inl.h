@@ -167,6 +167,67 @@ __attribute__((noinline)) inline void floor_mod_loop(const TileJob& job) {
   }
 }
 
+// ---- random bits -------------------------------------------------------------------------------
+// Philox2x32-10 (fold.h). Even and odd lanes go apart, as 64-bit lanes whose high words are anything: the
+// multiplication does not look at them.
+
+constexpr int kPhiloxRounds = 10;
+
+struct PhiloxKeys {
+  Wides of_round[kPhiloxRounds];
+
+  FOVEA_INLINE explicit PhiloxKeys(Wides key) {
+    for (Wides& k : of_round) {
+      k = key;
+      key += 0x9E3779B9u;
+    }
+  }
+};
+
+FOVEA_INLINE Wides philox_product(Wides left) {
+  return multiply_low_words(left, Wides{} + 0xD256D193u);
+}
+
+/// The first word after all rounds; `product` is that of the first round.
+FOVEA_INLINE Wides philox_rounds(const PhiloxKeys& keys, Wides product, Wides right) {
+  Wides left = (product >> 32) ^ keys.of_round[0] ^ right;
+#pragma GCC unroll 10
+  for (int round = 1; round < kPhiloxRounds; ++round) {
+    right = product;
+    product = philox_product(left);
+    left = (product >> 32) ^ keys.of_round[round] ^ right;
+  }
+  return left;
+}
+
+FOVEA_INLINE Ints merge_lanes(Wides even, Wides odd) {
+  return reinterpret_cast<Ints>((even & 0xffffffffu) | (odd << 32));
+}
+
+FOVEA_INLINE Ints philox(Ints key, Ints a, Ints b) {
+  const Wides k = reinterpret_cast<Wides>(key), left = reinterpret_cast<Wides>(a),
+              right = reinterpret_cast<Wides>(b);
+  return merge_lanes(philox_rounds(PhiloxKeys(k), philox_product(left), right),
+                     philox_rounds(PhiloxKeys(k >> 32), philox_product(left >> 32), right >> 32));
+}
+
+/// A key and a counter's first word that a row shares (dropout) leave nine of the ten rounds.
+__attribute__((noinline)) inline void philox_loop(const TileJob& job) {
+  if (job.args[0].step != 0 || job.args[1].step != 0) {
+    map3<Ints, Ints, Ints>(job, [](Ints k, Ints a, Ints b) { return philox(k, a, b); });
+    return;
+  }
+  for (int64_t i = 0; i < job.rows; ++i) {
+    const PhiloxKeys keys(load_as<Wides>(job.args[0].at(i)));
+    const Wides product = philox_product(load_as<Wides>(job.args[1].at(i)));
+    map_row(job.dest.at(i), job.args[2], i, job.n, [&](Ints b) {
+      const Wides right = reinterpret_cast<Wides>(b);
+      return merge_lanes(philox_rounds(keys, product, right),
+                         philox_rounds(keys, product, right >> 32));
+    });
+  }
+}
+
 // ---- lane by lane ------------------------------------------------------------------------------
 
 template <class F>
@@ -188,26 +249,67 @@ inline float floor_mod(float a, float b) {
 
 // ---- softcap -----------------------------------------------------------------------------------
 
-/// tanh(a / b) * c. A divisor of the row alone is inverted once, unless its inverse is not normal.
+/// a / b for many a; by the inverse, unless that is not normal.
+struct RowDivisor {
+  Floats value, inverse;
+  bool normal;
+
+  explicit RowDivisor(float b) : value(broadcast(b)), inverse(broadcast(1.0f / b)) {
+    normal = __builtin_isnormal(1.0f / b);
+  }
+  FOVEA_INLINE Floats divide(Floats a) const { return normal ? a * inverse : a / value; }
+};
+
+/// tanh(a / b) * c
 __attribute__((noinline)) inline void softcap_div_loop(const TileJob& job) {
-  const auto exact = [](Floats a, Floats b, Floats c) { return tanh(a / b) * c; };
   if (job.args[1].step != 0) {
-    map3<Floats, Floats, Floats>(job, exact);
+    map3<Floats, Floats, Floats>(job, [](Floats a, Floats b, Floats c) { return tanh(a / b) * c; });
     return;
   }
   for (int64_t i = 0; i < job.rows; ++i) {
-    const float inverse = 1.0f / *job.args[1].at(i);
+    const RowDivisor by(*job.args[1].at(i));
     float* d = job.dest.at(i);
     const float* a = job.args[0].at(i);
     const float* c = job.args[2].at(i);
-    const bool normal = __builtin_isnormal(inverse);
-    const Floats b = broadcast(*job.args[1].at(i)), times = broadcast(inverse);
     for (int64_t j = 0; j < job.n; j += kLanes) {
-      const Floats x = load_as<Floats>(a);
-      const Floats y = load_as<Floats>(c);
-      store_as(d + j, normal ? tanh(x * times) * y : exact(x, b, y));
+      store_as(d + j, tanh(by.divide(load_as<Floats>(a))) * load_as<Floats>(c));
       a += job.args[0].step;
       c += job.args[2].step;
+    }
+  }
+}
+
+/// g / b, 0 where g is
+__attribute__((noinline)) inline void gradient_div_loop(const TileJob& job) {
+  if (job.args[1].step != 0) {
+    map2<Floats, Floats>(job, [](Floats g, Floats b) { return select(g != 0.0f, g / b, Floats{}); });
+    return;
+  }
+  for (int64_t i = 0; i < job.rows; ++i) {
+    const RowDivisor by(*job.args[1].at(i));
+    float* d = job.dest.at(i);
+    const float* a = job.args[0].at(i);
+    for (int64_t j = 0; j < job.n; j += kLanes) {
+      const Floats g = load_as<Floats>(a);
+      store_as(d + j, select(g != 0.0f, by.divide(g), Floats{}));
+      a += job.args[0].step;
+    }
+  }
+}
+
+/// tanh(a / b)
+__attribute__((noinline)) inline void tanh_div_loop(const TileJob& job) {
+  if (job.args[1].step != 0) {
+    map2<Floats, Floats>(job, [](Floats a, Floats b) { return tanh(a / b); });
+    return;
+  }
+  for (int64_t i = 0; i < job.rows; ++i) {
+    const RowDivisor by(*job.args[1].at(i));
+    float* d = job.dest.at(i);
+    const float* a = job.args[0].at(i);
+    for (int64_t j = 0; j < job.n; j += kLanes) {
+      store_as(d + j, tanh(by.divide(load_as<Floats>(a))));
+      a += job.args[0].step;
     }
   }
 }

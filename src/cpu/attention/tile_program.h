@@ -65,8 +65,8 @@ class TileProgram {
 
   /// Of lower_joint(): in the order of JointProgram's captures, then params.
   std::span<const TileContribution> contributions() const noexcept;
-  /// Whether run_backward() does anything.
-  bool has_backward() const noexcept;
+  const program::JointProgram* joint() const noexcept;  // nullptr if there is none
+  bool has_backward() const noexcept;                   // run_backward() does something
 
  private:
   std::shared_ptr<const Data> data_;

@@ -31,7 +31,7 @@ const std::vector<std::string>& texts() {
       "((q & kv | 5) ^ ~h) << 2 < (b >> 1) + -9223372036854775808",
       "where(bool(i32(score)), f32(q < kv), score * 1e-3)",
       "true & (q < kv) ^ (h == 0)",
-      "weight_mod(w, b, h, q, kv) { return where(q == kv, 0.0, w * 1.25) }",
+      "weight_mod(w, b, h, q, kv) { return where(philox(h, q, kv) < 5, 0.0, w * 1.25) }",
   };
   return all;
 }

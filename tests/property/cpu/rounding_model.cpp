@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 #include <vector>
+
+#include <fovea/random.h>
 
 namespace fovea::cpu::testing {
 namespace {
@@ -47,9 +50,9 @@ class Evaluation {
   Evaluation(const Program& program, const program::Inputs& inputs)
       : program_(program), graph_(program.graph()), inputs_(inputs) {}
 
-  Approximation run() {
+  std::vector<Approximation> run() {
     for (NodeId id = 0; id < graph_.size(); ++id) results_.push_back(evaluate(graph_[id]));
-    return results_[static_cast<std::size_t>(graph_.root)];
+    return std::move(results_);
   }
 
  private:
@@ -254,6 +257,11 @@ Approximation Evaluation::integral(const Node& node) const {
   if (node.op == Op::logical_and || node.op == Op::bit_and) return exact(x & y);
   if (node.op == Op::logical_or || node.op == Op::bit_or) return exact(x | y);
   if (node.op == Op::bit_xor) return exact(x ^ y);
+  if (node.op == Op::philox) {
+    const auto word = [](int64_t i) { return static_cast<uint32_t>(i); };
+    const int64_t z = operand(node, 2).integer;
+    return exact(static_cast<int32_t>(philox2x32({word(y), word(z)}, word(x))[0]));
+  }
   if (node.op == Op::shift_left) return exact(x * (int64_t{1} << y));
   if (node.op == Op::shift_right) return exact(x >> y);
   return open();
@@ -262,6 +270,11 @@ Approximation Evaluation::integral(const Node& node) const {
 }  // namespace
 
 Approximation approximate(const Program& program, const program::Inputs& inputs) {
+  return approximate_nodes(program, inputs)[static_cast<std::size_t>(program.graph().root)];
+}
+
+std::vector<Approximation> approximate_nodes(const Program& program,
+                                             const program::Inputs& inputs) {
   return Evaluation(program, inputs).run();
 }
 

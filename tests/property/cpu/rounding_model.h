@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <fovea/program.h>
 #include "program/interpret.h"
@@ -20,5 +21,7 @@ struct Approximation {
 };
 
 Approximation approximate(const Program& program, const program::Inputs& inputs);
+/// The same of every node.
+std::vector<Approximation> approximate_nodes(const Program& program, const program::Inputs& inputs);
 
 }  // namespace fovea::cpu::testing

@@ -13,19 +13,6 @@
 namespace fovea::cpu::testing {
 namespace {
 
-bool needs_64_bits(const Program& program, const TileShape& shape) {
-  if (!program) return false;
-  const analysis::Box box{.b0 = shape.b,
-                          .b1 = shape.b,
-                          .h0 = shape.h,
-                          .h1 = shape.h,
-                          .q0 = 0,
-                          .q1 = shape.q0 + shape.rows - 1,
-                          .kv0 = 0,
-                          .kv1 = shape.kv0 + shape.cols - 1};
-  return analysis::check_ranges(program, box, "test").needs_64_bits;
-}
-
 struct Expected {
   bool open = false;
   double value = 0, error = 0;
@@ -51,6 +38,21 @@ Expected expected_at(const TileCase& c, const program::Inputs& at) {
   return {.open = score.open, .value = score.value, .error = score.error};
 }
 
+}  // namespace
+
+bool needs_64_bits(const Program& program, const TileShape& shape) {
+  if (!program) return false;
+  const analysis::Box box{.b0 = shape.b,
+                          .b1 = shape.b,
+                          .h0 = shape.h,
+                          .h1 = shape.h,
+                          .q0 = 0,
+                          .q1 = shape.q0 + shape.rows - 1,
+                          .kv0 = 0,
+                          .kv1 = shape.kv0 + shape.cols - 1};
+  return analysis::check_ranges(program, box, "test").needs_64_bits;
+}
+
 void check_elements(const TileCase& c, const std::vector<float>& got, Tally& tally) {
   for (std::size_t k = 0; k < got.size(); ++k) {
     const auto i = static_cast<int64_t>(k) / c.shape.cols,
@@ -71,8 +73,6 @@ void check_elements(const TileCase& c, const std::vector<float>& got, Tally& tal
         << " within " << want.error << ", got " << value;
   }
 }
-
-}  // namespace
 
 void random_tile(test::Dice& dice, TileCase& c) {
   c.shape = {.b = dice.below(3),

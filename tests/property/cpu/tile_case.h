@@ -28,6 +28,12 @@ struct Tally {
   int64_t decided = 0, elements = 0, fast = 0, tiles = 0;
 };
 
+/// Whether the integers of a program may leave 32 bits on a tile.
+bool needs_64_bits(const Program& program, const TileShape& shape);
+
+/// `got` is what a machine made of the scores; fails the current test at the first wrong element.
+void check_elements(const TileCase& c, const std::vector<float>& got, Tally& tally);
+
 /// Runs it on every machine; fails the current test at the first wrong element.
 void check_case(const TileCase& c, Tally& tally);
 

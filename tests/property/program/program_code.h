@@ -64,6 +64,7 @@ class ProgramCode {
   static std::string function(program::Op op) {
     if (op == program::Op::to_f32) return "to_float";
     if (op == program::Op::to_i32) return "to_int";
+    if (op == program::Op::philox) return "random_bits";
     return program::name_of(op);
   }
 

@@ -161,7 +161,7 @@ class RandomProgramMaker {
   Value int_operation() {
     const Value a = bounded(pick_int());
     const Value b = bounded(pick_int());
-    switch (dice_.below(18)) {
+    switch (dice_.below(19)) {
       case 0: return a + b;
       case 1: return a - b;
       case 2: return a * b;
@@ -179,6 +179,7 @@ class RandomProgramMaker {
       case 14: return where(pick_bool(), a, b);
       case 15: return bounded(to_int(pick_float()));
       case 16: return to_int(pick_bool());
+      case 17: return random_bits(a, b, pick_int());
       default: return gather(ScalarType::i32);
     }
   }

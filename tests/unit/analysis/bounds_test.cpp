@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fovea/dropout.h>
+
 namespace fovea::analysis {
 namespace {
 
@@ -221,6 +223,14 @@ TEST(CheckRanges, AnEmptyBoxProvesNothing) {
 }
 
 // An index that the result does not depend on for every element is left to the run.
+TEST(CheckRanges, RandomBitsFitWhateverTheyAreMadeFrom) {
+  const int64_t seed = INT64_MIN, offset = INT64_MAX;
+  const Program mod = dropout(0.5, view(&seed, Dims{}), view(&offset, Dims{}));
+  const RangeCheck check = check_ranges(mod, plane(0, 1 << 20, 0, 1 << 20), "test");
+  EXPECT_FALSE(check.needs_64_bits);
+  EXPECT_FALSE(check.reads_captures);
+}
+
 TEST(CheckRanges, OperandsThatMayNotMatterAreNoErrors) {
   const Tables tables;
   for (const char* text : {"where(q < 600, q > 3, t0[q + 600] > 3)", "q >= kv || t0[q + 600] > 3",

@@ -21,6 +21,13 @@ TEST(RandomTest, PhiloxGivesTheKnownAnswers) {
             (Four{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
+TEST(RandomTest, PhiloxOfTwoWordsGivesTheKnownAnswers) {
+  using Two = std::array<uint32_t, 2>;
+  EXPECT_EQ(philox2x32({0, 0}, 0), (Two{0xff1dae59, 0x6cd10df2}));
+  EXPECT_EQ(philox2x32({~0u, ~0u}, ~0u), (Two{0x2c3f628b, 0xab4fd7ad}));
+  EXPECT_EQ(philox2x32({0x243f6a88, 0x85a308d3}, 0x13198a2e), (Two{0xdd7ce038, 0xf62a4c12}));
+}
+
 TEST(RandomTest, ValuesDependOnSeedAndPositionAlone) {
   EXPECT_EQ(Random(5).bits(123456789), Random(5).bits(123456789));
   EXPECT_NE(Random(5).bits(1), Random(5).bits(2));

@@ -8,6 +8,7 @@
 
 #include <fovea/program.h>
 #include "cpu/attention/tile_program.h"
+#include "program/derive.h"
 #include "unit/cpu/tile_machine_entry.h"
 
 /// Runs mods on tiles with the tile machine of every instruction set that this machine has.
@@ -41,5 +42,22 @@ std::vector<float> run_tile(const NamedMachine& machine, const TileProgram& lowe
 std::vector<float> run_tile(const NamedMachine& machine, const Program& score_mod,
                             const Program& mask_mod, const TileShape& shape,
                             const std::vector<float>& scores, const TileOptions& options = {});
+
+/// What both parts of a joint program make of a tile.
+struct JointTile {
+  std::vector<float> scores, dscore;
+  /// By contribution: its sums over the tile, from the first position of the tile on, or the whole
+  /// gradient tensor, dense.
+  std::vector<std::vector<float>> gradients;
+};
+
+/// The two parts one after the other, scores destroyed in between; gradients start at `start`.
+JointTile run_joint_tile(const NamedMachine& machine, const TileProgram& lowered,
+                         const Program& mod, const Program& mask_mod, const TileShape& shape,
+                         const std::vector<float>& scores, const std::vector<float>& dout,
+                         const TileOptions& options = {}, float start = 0);
+
+/// Derived with respect to all captured tensors, and all f32 parameters if asked for.
+program::JointProgram joint_of(const Program& mod, bool params = false);
 
 }  // namespace fovea::cpu::testing

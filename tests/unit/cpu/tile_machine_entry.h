@@ -9,6 +9,7 @@ namespace fovea::cpu {
 
 class TileProgram;
 class TileBinding;
+struct TileGradient;
 
 /// One tile: rows q0 ..., columns kv0 ..., of a machine that is made for max_rows x max_cols.
 struct TileRequest {
@@ -20,6 +21,11 @@ struct TileRequest {
   float* scores = nullptr;
   int64_t ld = 0;
   bool apply_mask = true;
+  // With the backward part: the scores are copied to `after` and destroyed between the parts.
+  float* dout = nullptr;
+  int64_t dout_ld = 0;
+  float* after = nullptr;
+  const TileGradient* gradients = nullptr;
 };
 
 struct TileMachineEntry {

@@ -84,6 +84,22 @@ TEST(Fold, Shifts) {
   EXPECT_TRUE(has_fault(Op::shift_right, {1, -1}));
 }
 
+TEST(Fold, PhiloxTakesOperandsModulo32Bits) {
+  const auto philox = [](int64_t key, int64_t a, int64_t b) {
+    uint64_t fault = 0;
+    const Literal bits = fold_all(Op::philox, {make_int(key), make_int(a), make_int(b)}, fault);
+    EXPECT_EQ(fault, 0u);
+    EXPECT_EQ(bits.type, ScalarType::i32);
+    return bits.i;
+  };
+  EXPECT_EQ(philox(0, 0, 0), static_cast<int32_t>(0xff1dae59));
+  EXPECT_EQ(philox(-1, -1, -1), 0x2c3f628b);
+  EXPECT_EQ(philox(0x13198a2e, 0x243f6a88, 0x85a308d3), static_cast<int32_t>(0xdd7ce038));
+  EXPECT_EQ(philox(0x13198a2e, 0x243f6a88, 0x85a308d3 - (int64_t{7} << 32)),
+            static_cast<int32_t>(0xdd7ce038));
+  EXPECT_EQ(philox(kMin, kMax, kMin + 5), philox(0, -1, 5));
+}
+
 TEST(Fold, FloatRemainderHasTheSignOfTheDivisor) {
   EXPECT_EQ(floats(Op::mod, 5.5, 2), 1.5);
   EXPECT_EQ(floats(Op::mod, -5.5, 2), 0.5);
