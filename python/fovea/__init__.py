@@ -12,16 +12,34 @@ from fovea.block_mask import (
     or_masks,
 )
 from fovea.flex import AuxOutput, AuxRequest, flex_attention
+from fovea.sdpa import (
+    Backend,
+    CausalBias,
+    can_use,
+    causal_lower_right,
+    causal_upper_left,
+    scaled_dot_product_attention,
+    sdpa_kernel,
+)
+from fovea.sdpa import explain as explain_sdpa
 
 __all__ = [
     "AuxOutput",
     "AuxRequest",
+    "Backend",
     "BlockMask",
+    "CausalBias",
     "TraceError",
     "and_masks",
+    "can_use",
+    "causal_lower_right",
+    "causal_upper_left",
     "create_block_mask",
     "create_mask",
+    "explain_sdpa",
     "flex_attention",
     "noop_mask",
     "or_masks",
+    "scaled_dot_product_attention",
+    "sdpa_kernel",
 ]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program_text.h"
 
+#include <cstdlib>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -19,10 +20,20 @@ namespace {
 struct Template {
   std::shared_ptr<const program::Graph> graph;
   ModKind kind = ModKind::score;
-  std::vector<Literal> params;       // i: index into the integers or floats, told apart by type
+  std::vector<Literal> params;       // of declared ones, the value is a marker
   std::vector<int64_t> sources;      // by capture slot
   std::size_t captures = 0, integers = 0, floats = 0;  // that the text declares
 };
+
+// A declared parameter's value while a text is parsed: no literal is that large.
+constexpr int64_t kFirstInteger = int64_t{0x5f0ea} << 40;
+constexpr double kFirstFloat = 0x1p110, kFloatStep = 0x1p70;
+
+int64_t index_of_marker(const Literal& literal) {
+  if (literal.type == ScalarType::boolean) return -1;
+  if (literal.type == ScalarType::i32) return literal.i < kFirstInteger ? -1 : literal.i - kFirstInteger;
+  return literal.f < kFirstFloat ? -1 : static_cast<int64_t>((literal.f - kFirstFloat) / kFloatStep);
+}
 
 // The declarations of a text, counted: `t3: f32[2]`, `n0: i32`, `x1: f32`. Booleans are constants.
 std::size_t count_declared(std::string_view text, char letter) {
@@ -37,8 +48,8 @@ std::size_t count_declared(std::string_view text, char letter) {
   return count;
 }
 
-// Numbers itself each parameter's value: `n0: i32` becomes `n0: i32 = 0`, so that slots can be traced back.
-std::string with_numbered_values(std::string_view text) {
+// `n0: i32` becomes `n0: i32 = MARKER`, so that slots can be traced back.
+std::string with_markers(std::string_view text) {
   std::string result;
   const std::size_t end = text.find(')');
   const std::size_t begin = text.find(';');
@@ -53,10 +64,13 @@ std::string with_numbered_values(std::string_view text) {
     const bool is_param = name != std::string_view::npos &&
                           (declaration[name] == 'n' || declaration[name] == 'x');
     if (is_param) {
-      const std::size_t colon = declaration.find(':');
+      const int index = std::atoi(std::string(declaration.substr(name + 1)).c_str());
       result += " = ";
-      result += declaration.substr(name + 1, colon - name - 1);
-      if (declaration[name] == 'x') result += ".0";
+      if (declaration[name] == 'n') {
+        result += std::to_string(kFirstInteger + index);
+      } else {
+        result += std::to_string(kFirstFloat + index * kFloatStep);
+      }
     }
     if (next < end) result += ',';
     at = next + 1;
@@ -87,13 +101,10 @@ std::shared_ptr<const Template> parse(const char* where, const ModArguments& mod
                           std::to_string(mod.captures.size()));
   }
   const std::vector<TensorView> views = markers(mod.captures);
-  const Program program = parse_program(with_numbered_values(mod.text), views);
+  const Program program = parse_program(with_markers(mod.text), views);
   parsed->graph = program.shared_graph();
   parsed->kind = program.kind();
   parsed->params.assign(program.params().begin(), program.params().end());
-  for (Literal& literal : parsed->params) {
-    if (literal.type == ScalarType::f32) literal.i = static_cast<int64_t>(literal.f);
-  }
   for (const TensorView& view : program.captures()) {
     parsed->sources.push_back(static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(view.data)) - 1);
   }
@@ -148,12 +159,18 @@ BoundProgram bind_program(const char* where, ModKind kind, const ModArguments& m
   }
   std::vector<Literal> params = known->params;
   for (Literal& literal : params) {
-    const auto index = static_cast<std::size_t>(literal.i);
+    const int64_t index = index_of_marker(literal);
+    if (index < 0) continue;  // a literal of the text itself
+    const std::size_t count =
+        literal.type == ScalarType::f32 ? mod.floats.size() : mod.integers.size();
+    if (index >= static_cast<int64_t>(count)) {
+      throw InvalidArgument(std::string("[") + where + "] number of a declared parameter: expected below " +
+                            std::to_string(count) + ", got " + std::to_string(index));
+    }
     if (literal.type == ScalarType::f32) {
-      literal.i = 0;
-      literal.f = mod.floats[index];
+      literal.f = mod.floats[static_cast<std::size_t>(index)];
     } else {
-      literal.i = mod.integers[index];
+      literal.i = mod.integers[static_cast<std::size_t>(index)];
     }
   }
   std::vector<TensorView> captures;
