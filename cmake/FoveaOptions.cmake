@@ -34,6 +34,8 @@ fovea_part(TESTS "tests" GTest)
 fovea_part(CLI "command line tool" CLI11 fmt nlohmann_json PNG)
 fovea_part(BENCH "C interface for benchmarks")
 fovea_part(EXAMPLES "examples")
+# Never by itself: it needs the torch that it will be loaded into (CMAKE_PREFIX_PATH).
+option(FOVEA_BUILD_TORCH "Build the libtorch front end" OFF)
 
 if(PROJECT_IS_TOP_LEVEL)
   if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

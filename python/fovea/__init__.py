@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fovea: programmable fused attention, with the names of torch.nn.attention.flex_attention."""
+
+from fovea import _vmap as _vmap
+from fovea._values import TraceError
+from fovea.block_mask import (
+    BlockMask,
+    and_masks,
+    create_block_mask,
+    create_mask,
+    noop_mask,
+    or_masks,
+)
+from fovea.flex import AuxOutput, AuxRequest, flex_attention
+from fovea.sdpa import (
+    Backend,
+    CausalBias,
+    can_use,
+    causal_lower_right,
+    causal_upper_left,
+    scaled_dot_product_attention,
+    sdpa_kernel,
+)
+from fovea.sdpa import explain as explain_sdpa
+
+__all__ = [
+    "AuxOutput",
+    "AuxRequest",
+    "Backend",
+    "BlockMask",
+    "CausalBias",
+    "TraceError",
+    "and_masks",
+    "can_use",
+    "causal_lower_right",
+    "causal_upper_left",
+    "create_block_mask",
+    "create_mask",
+    "explain_sdpa",
+    "flex_attention",
+    "noop_mask",
+    "or_masks",
+    "scaled_dot_product_attention",
+    "sdpa_kernel",
+]

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flex_attention, with the names of torch.nn.attention.flex_attention."""
+
+import math
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from fovea._library import ops
+from fovea._trace import MASK, NO_MOD, SCORE, WEIGHT, count_parameters, trace_mod
+from fovea.block_mask import BlockMask, _sliced_mask_mod_error, as_block_mask
+
+CAUSAL = {None: 0, False: 0, "upper_left": 1, True: 1, "lower_right": 2}
+
+# What each option of torch's kernels means here. None are needed.
+KERNEL_OPTIONS = {
+    "BACKEND": "chooses among fovea's backends: AUTO or the name of one",
+    "BLOCK_M": "tile sizes are chosen from shapes",
+    "BLOCK_N": "tile sizes are chosen from shapes",
+    "BLOCK_M1": "tile sizes are chosen from shapes",
+    "BLOCK_N1": "tile sizes are chosen from shapes",
+    "BLOCK_M2": "tile sizes are chosen from shapes",
+    "BLOCK_N2": "tile sizes are chosen from shapes",
+    "num_warps": "of Triton",
+    "num_stages": "of Triton",
+    "kpack": "of Triton on AMD",
+    "matrix_instr_nonkdim": "of Triton on AMD",
+    "waves_per_eu": "of Triton on AMD",
+    "PRESCALE_QK": "the scale is always folded where it costs least",
+    "ROWS_GUARANTEED_SAFE": "the check of fully masked rows costs nothing here",
+    "BLOCKS_ARE_CONTIGUOUS": "runs of blocks are found by themselves",
+    "WRITE_DQ": "dQ is written by one item of work, always",
+    "FORCE_USE_FLEX_ATTENTION": "the decode path is chosen from shapes",
+    "USE_TMA": "of Triton",
+    "PARTITION_SIZE": "keys are split into fixed pieces",
+    "SKIP_MASK_SCORE": "masks are evaluated in partial blocks only",
+    "OUTPUT_LOGSUMEXP": "lse is always computed",
+    "OUTPUT_MAX": "return_aux=AuxRequest(max_scores=True) asks for it",
+}
+_TRITON = ("AUTO", "TRITON", "TRITON_DECODE", "FLASH", "FLYDSL")
+
+
+class AuxRequest(NamedTuple):
+    """What flex_attention shall return besides the output."""
+
+    lse: bool = False
+    max_scores: bool = False
+
+
+class AuxOutput(NamedTuple):
+    """What was asked for; both (B, Hq, L), float32 (float64 of float64 inputs)."""
+
+    lse: torch.Tensor | None = None
+    max_scores: torch.Tensor | None = None
+
+
+_warned = set()
+
+
+def _warn_once(key, text, category):
+    if key not in _warned:
+        _warned.add(key)
+        warnings.warn(text, category, stacklevel=3)
+
+
+def check_kernel_options(options):
+    """ValueError for a name that is neither torch's nor ours; RuntimeError for a contradiction."""
+    for name, value in (options or {}).items():
+        bare = name.removeprefix("fwd_").removeprefix("bwd_")
+        if bare not in KERNEL_OPTIONS:
+            raise ValueError(
+                f"kernel_options: expected one of {', '.join(KERNEL_OPTIONS)} (each may begin with fwd_ "
+                f"or bwd_), got {name}"
+            )
+        if bare == "BACKEND" and value not in (*_TRITON, "cpu"):
+            raise ValueError(f"BACKEND: expected one of {', '.join(_TRITON)}, cpu, got {value}")
+    if options and "BACKEND" in options and options.get("FORCE_USE_FLEX_ATTENTION"):
+        raise RuntimeError(
+            "BACKEND cannot be combined with legacy FORCE_USE_FLEX_ATTENTION: expected one, got both"
+        )
+
+
+def _validate(query, key, value, enable_gqa, block_mask, cu_seqlens, page_table):
+    devices = {x.device for x in (query, key, value)}
+    if len(devices) > 1:
+        raise ValueError(
+            "Expected query, key, and value to have the same device type, but got query.device: "
+            f"{query.device} key.device: {key.device} and value.device: {value.device} instead."
+        )
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        if x.dim() < 2:
+            raise ValueError(f"Expected {name} to have at least 2 dimensions, got {x.dim()}")
+    if query.size(-1) != key.size(-1):
+        raise ValueError(
+            "Expect query and key/value to have the same embedding dimension but got "
+            f"E={query.size(-1)} and E={key.size(-1)}."
+        )
+    if query.device.type not in ("cpu", "cuda", "meta"):
+        raise ValueError(
+            "FlexAttention is only supported on CPU or CUDA devices here. Found input tensors on "
+            f"{query.device.type} device."
+        )
+    if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
+        raise NotImplementedError("NYI: query, key, and value must be 4D tensors")
+    heads, kv_heads = query.size(1), key.size(1)
+    if not enable_gqa and heads != kv_heads:
+        raise ValueError(
+            "Expect query and key/value to have the same number of heads but got "
+            f"Hq={heads} and Hkv={kv_heads}. Try setting enable_gqa=True for GQA."
+        )
+    if heads != kv_heads and (kv_heads == 0 or heads % kv_heads != 0):
+        raise ValueError(
+            "Expect number of query heads to be a multiple of kv heads for GQA but got "
+            f"Hq={heads} and Hkv={kv_heads}."
+        )
+    if page_table is None and query.size(0) != key.size(0) and key.size(0) != 1:
+        raise ValueError(
+            "Expect query and key/value to have the same batch size (or key/value of batch 1) but got "
+            f"Bq={query.size(0)}, and Bkv={key.size(0)}."
+        )
+
+
+def _check_mask_lengths(query, key, block_mask):
+    shape, q_len, kv_len = block_mask.seq_lengths, query.size(-2), key.size(-2)
+    if (q_len, kv_len) == tuple(shape):
+        return
+    if q_len > shape[0] or kv_len > shape[1]:
+        hint = (
+            "As the block mask was created for a smaller length than you're using it for, you likely "
+            "need to create a new block mask."
+        )
+    else:
+        hint = (
+            "As the block mask was created for a larger length than you're using it for, you can either "
+            "1. create a new block mask with the correct length, or 2. 'adjust' the existing block mask "
+            "to the correct length by calling block_mask._adjust(q_len, kv_len). This essentially "
+            "'crops' the block mask to the upper left corner, which does not work for all mask_mods!"
+        )
+    raise ValueError(
+        f"block_mask was created for block_mask.shape={block_mask.shape} but got q_len={q_len} and "
+        f"kv_len={kv_len}. {hint}"
+    )
+
+
+def flex_attention(
+    query,
+    key,
+    value,
+    score_mod=None,
+    block_mask=None,
+    scale=None,
+    enable_gqa=False,
+    return_lse=False,
+    kernel_options=None,
+    *,
+    return_aux=None,
+    weight_mod=None,
+    dropout_p=0.0,
+    causal=None,
+    sinks=None,
+    cu_seqlens_q=None,
+    cu_seqlens_kv=None,
+    page_table=None,
+    kv_lens=None,
+):
+    """softmax(score_mod(query key^T * scale)) value, fused; no score matrix is stored. Differentiable by
+    query, key, value, sinks and every floating tensor that a mod captures, on the CPU too.
+
+    query (B, Hq, L, E), key (B or 1, Hkv, S, E), value (B or 1, Hkv, S, Ev): float64, float32, bfloat16
+    or float16, any strides and lengths, any E and Ev; Hq a multiple of Hkv with enable_gqa.
+    score_mod (score, b, h, q_idx, kv_idx) -> score; block_mask from create_block_mask (or torch's).
+    scale: default 1/sqrt(E). return_aux: AuxRequest(lse, max_scores).
+
+    Beyond torch.nn.attention.flex_attention: weight_mod (w, b, h, q_idx, kv_idx) -> weight, after the
+    softmax; dropout_p of the weights; causal "upper_left" or "lower_right"; sinks (Hq), a learned score
+    without a value; cu_seqlens_q and _kv (N + 1) for sequences behind each other in a batch of 1;
+    page_table (B, pages) for a paged cache; kv_lens (B).
+
+    Returns out (B, Hq, L, Ev), or (out, lse) or (out, AuxOutput). Fully masked rows give 0 and -inf.
+    ValueError, NotImplementedError and RuntimeError as torch's function raises them.
+    Dong et al., "Flex Attention", 2024.
+    """
+    _validate(query, key, value, enable_gqa, block_mask, cu_seqlens_q, page_table)
+    if return_lse and return_aux is not None:
+        raise ValueError(
+            "Cannot specify both return_lse and return_aux. return_lse is deprecated, please use "
+            "return_aux=AuxRequest(lse=True) instead."
+        )
+    if return_lse and not torch.compiler.is_compiling():
+        _warn_once(
+            "return_lse",
+            "return_lse is deprecated. Please use return_aux=AuxRequest(lse=True) instead.",
+            FutureWarning,
+        )
+    if kernel_options:
+        check_kernel_options(kernel_options)
+    handle = None
+    if block_mask is not None:
+        block_mask = as_block_mask(block_mask)
+        if block_mask.mask_mod is _sliced_mask_mod_error:
+            raise RuntimeError("Cannot use mask_mod from a sliced BlockMask")
+        if cu_seqlens_q is None and page_table is None:
+            _check_mask_lengths(query, key, block_mask)
+        handle = block_mask.handle(query.device)
+    score = trace_mod(score_mod, SCORE, query.device)
+    weight = trace_mod(_with_dropout(weight_mod, dropout_p), WEIGHT, query.device)
+    want_max = return_aux is not None and return_aux.max_scores
+    out, lse, max_scores = ops.flex_attention(
+        query,
+        key,
+        value,
+        *score.arguments(),
+        *weight.arguments(),
+        handle,
+        sinks,
+        cu_seqlens_q,
+        cu_seqlens_kv,
+        page_table,
+        kv_lens,
+        CAUSAL[causal],
+        scale,
+        want_max,
+    )
+    if return_aux is not None:
+        return out, AuxOutput(lse if return_aux.lse else None, max_scores if want_max else None)
+    return (out, lse) if return_lse else out
+
+
+def _with_dropout(weight_mod, p):
+    if p == 0.0:
+        return weight_mod
+    from fovea._dropout import dropped
+
+    return dropped(weight_mod, p)
