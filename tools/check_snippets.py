@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A code block below a line `<!-- examples/NAME.cpp -->` in docs/*.md stands in that example.
 
-The lines of the block follow each other there; indentation does not count, and a line `...` leaves some out.
+The lines of the block follow each other there; indentation does not count, and a line `...` leaves
+some out.
 """
 
 import re

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What torch functions and tensor methods mean on symbolic values: an allow-list, by name. Everything
+"""What torch functions and tensor methods mean on symbolic values: an allow-list, by name.
+Everything
 else is refused by name, because a write into a value would otherwise vanish without a word."""
 
 import math
 
 import torch
-
-from fovea import _values as v
-from fovea._values import Partial, Value, Vector, fail, lift, lifted, select, trace_of
+from fovea import _operations as v
+from fovea._operations import lift, select, trace_of
+from fovea._rows import Partial, Vector
+from fovea._values import Value, fail
 
 
 def _first(f):
@@ -108,7 +110,9 @@ def _isin(x, values, invert=False, **_):
     trace = trace_of(x, values)
     if isinstance(values, torch.Tensor) and values.dim() == 1:
         values = Vector(trace, [v.index_tensor(trace, values, i) for i in range(len(values))])
-    found = lift(trace, values).map(lambda y: v.compare("==", x, y)).reduce(lambda a, b: a | b, False)
+    found = (
+        lift(trace, values).map(lambda y: v.compare("==", x, y)).reduce(lambda a, b: a | b, False)
+    )
     return ~found if invert else found
 
 
@@ -394,8 +398,10 @@ def call(func, args, kwargs):
     if name == "apply":  # of an autograd.Function: what it computes, and its derivative is derived
         return _apply(func, args)
     bare = name.strip("_")
-    in_place = name.endswith("_") and not name.endswith("__") or name.startswith("__i") and bare in (
-        "iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor"
+    in_place = (name.endswith("_") and not name.endswith("__")) or (
+        name.startswith("__i")
+        and bare
+        in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor")
     )
     if in_place:
         fail(f"the in-place operation {name}", f"{bare}, and its result")

@@ -19,7 +19,8 @@ def load():
     here = torch.__version__.split("+")[0]
     if built is not None and built.split("+")[0] != here:
         raise ImportError(
-            f"fovea was built for torch {built} and found torch {here}: install that torch, or build "
+            f"fovea was built for torch {built} and found torch {here}: install that torch, or "
+            "build "
             "fovea again with this one (pip install --no-build-isolation .)"
         )
     if not path.exists():

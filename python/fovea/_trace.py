@@ -6,11 +6,12 @@ import inspect
 import types
 import weakref
 
-import torch
 from torch.overrides import TorchFunctionMode
 
+import torch
 from fovea import _functions
-from fovea._values import SYMBOLIC, Trace, Value, convert, fail
+from fovea._operations import SYMBOLIC, convert
+from fovea._values import Trace, Value, fail
 
 SCORE = ("score", "b", "h", "q", "kv")
 WEIGHT = ("w", "b", "h", "q", "kv")
@@ -20,7 +21,7 @@ MASK = ("b", "h", "q", "kv")
 class Mod:
     """A traced mod, as operators take it."""
 
-    __slots__ = ("text", "captures", "integers", "floats")
+    __slots__ = ("captures", "floats", "integers", "text")
 
     def __init__(self, text="", captures=(), integers=(), floats=()):
         self.text = text
@@ -62,7 +63,7 @@ def _is_symbolic(arguments):
 def run_trace(mod, inputs, device):
     trace = Trace(inputs, device)
     kinds = ["f32" if name in ("score", "w") else "i32" for name in inputs]
-    symbols = [trace.input(name, kind) for name, kind in zip(inputs, kinds)]
+    symbols = [trace.input(name, kind) for name, kind in zip(inputs, kinds, strict=False)]
     with _Mode(trace):
         result = mod(*symbols)
     if inputs is MASK:
@@ -88,7 +89,7 @@ def run_trace(mod, inputs, device):
 
 
 def _lift(trace, x):
-    from fovea._values import lift
+    from fovea._operations import lift
 
     return lift(trace, x)
 
@@ -183,7 +184,8 @@ def _names_in(code):
 
 
 def trace_mod(mod, inputs, device):
-    """A Mod of any callable. Traced again only if its code, a number, or the identity of a tensor that it
+    """A Mod of any callable. Traced again only if its code, a number, or the identity of a tensor
+    that it
     captures is another than before."""
     if mod is None:
         return NO_MOD

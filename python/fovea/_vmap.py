@@ -2,7 +2,6 @@
 """torch.vmap of the operators: the mapped dimension is folded into the batch."""
 
 import torch
-
 from fovea._library import ops
 
 _TENSORS = 3  # query, key, value come first
@@ -24,12 +23,15 @@ def _with_batch_index(text, batch):
     )
 
 
-def _refuse_mapped(names, arguments, dims):
-    for name, argument, dim in zip(names, arguments, dims):
-        mapped = any(d is not None for d in dim) if isinstance(dim, (list, tuple)) else dim is not None
+def _refuse_mapped(names, dims):
+    for name, dim in zip(names, dims, strict=True):
+        mapped = (
+            any(d is not None for d in dim) if isinstance(dim, (list, tuple)) else dim is not None
+        )
         if mapped:
             raise NotImplementedError(
-                f"[vmap of flex_attention] {name}: expected a tensor that is not mapped over, got one that "
+                f"[vmap of flex_attention] {name}: expected a tensor that is not mapped over, "
+                "got one that "
                 "is (map over query, key and value, or loop)"
             )
 
@@ -38,16 +40,17 @@ def flex_attention(info, in_dims, *arguments):
     """(out, lse, max_scores) with the mapped dimension in front."""
     query, key, value, score, *rest = arguments
     names = [a.name for a in ops.flex_attention.default._schema.arguments]
-    _refuse_mapped(names[_TENSORS:], arguments[_TENSORS:], in_dims[_TENSORS:])
+    _refuse_mapped(names[_TENSORS:], in_dims[_TENSORS:])
     mask = arguments[names.index("block_mask")]
     if mask is not None and ops.block_mask_info(mask)[0] != 1:
         raise NotImplementedError(
-            "[vmap of flex_attention] block_mask: expected one plane for all batch entries (B=None), got "
+            "[vmap of flex_attention] block_mask: expected one plane for all batch entries "
+            "(B=None), got "
             f"{ops.block_mask_info(mask)[0]}"
         )
     size = info.batch_size
     batch = query.shape[0 if in_dims[0] is None else (in_dims[0] == 0)]
-    rows = [_folded(x, d, size) for x, d in zip((query, key, value), in_dims)]
+    rows = [_folded(x, d, size) for x, d in zip((query, key, value), in_dims, strict=False)]
     weight = names.index("weight_mod")
     rest = list(arguments[_TENSORS:])
     rest[0] = _with_batch_index(score, batch)

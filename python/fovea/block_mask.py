@@ -3,12 +3,11 @@
 
 import itertools
 import math
-import weakref
 
 import torch
-
+from fovea._block_lists import cropped, dense, kept, picture, transposed
 from fovea._library import ops
-from fovea._trace import MASK, NO_MOD, SCORE, count_parameters, run_trace, trace_mod
+from fovea._trace import MASK, SCORE, count_parameters, trace_mod
 
 _BLOCK = 128
 
@@ -71,7 +70,8 @@ def _pair(block_size):
 class BlockMask:
     """Which blocks of the (query x key) plane a mask leaves full, partial or empty.
 
-    The attributes are torch's: seq_lengths, BLOCK_SIZE, mask_mod, and the index tensors kv_num_blocks
+    The attributes are torch's: seq_lengths, BLOCK_SIZE, mask_mod, and the index tensors
+    kv_num_blocks
     [B, H, rows], kv_indices [B, H, rows, columns] (partial blocks), full_kv_*, and the transposed
     q_*, full_q_* (int32), made when they are first asked for. Usually from create_block_mask.
     """
@@ -118,7 +118,8 @@ class BlockMask:
         ):
             if (a is None) != (b is None):
                 raise AssertionError(
-                    f"full_{side}_num_blocks and full_{side}_indices must be both provided or omitted"
+                    f"full_{side}_num_blocks and full_{side}_indices must be both provided or "
+                    "omitted"
                 )
         if dq_write_order_full is not None and dq_write_order is None:
             raise ValueError("dq_write_order_full requires dq_write_order")
@@ -176,7 +177,8 @@ class BlockMask:
         dq_write_order_full=None,
         dq_kv_order=None,
     ):
-        """A mask of the caller's lists: kv_num_blocks [.., rows], kv_indices [.., rows, columns], int32.
+        """A mask of the caller's lists: kv_num_blocks [.., rows], kv_indices [.., rows, columns],
+        int32.
 
         seq_lengths: default rows and columns times BLOCK_SIZE. RuntimeError for kv_indices of less
         than 2 dimensions, AssertionError if one of the full_kv_* pair is missing, ValueError for a
@@ -199,11 +201,11 @@ class BlockMask:
         columns = -(-seq_lengths[1] // block_size[1])
         by_column = (None, None, None, None)
         if compute_q_blocks:
-            by_column = (*_transposed(kv_num_blocks, kv_indices, columns), None, None)
+            by_column = (*transposed(kv_num_blocks, kv_indices, columns), None, None)
             if full_kv_num_blocks is not None:
                 by_column = (
                     *by_column[:2],
-                    *_transposed(full_kv_num_blocks, full_kv_indices, columns),
+                    *transposed(full_kv_num_blocks, full_kv_indices, columns),
                 )
         return cls(
             seq_lengths,
@@ -227,14 +229,22 @@ class BlockMask:
         if self._handle is not None and self._handle_mod is self.mask_mod:
             return self._handle
         mod = trace_mod(
-            None if self.mask_mod is noop_mask else self.mask_mod, MASK, device or torch.device("cpu")
+            None if self.mask_mod is noop_mask else self.mask_mod,
+            MASK,
+            device or torch.device("cpu"),
         )
         if self._handle is not None:
             self._handle = ops.block_mask_with_mask_mod(self._handle, *mod.arguments())
         else:
             num, indices, full_num, full_indices = self._lists[:4]
             self._handle = ops.block_mask_from_kv_blocks(
-                num, indices, full_num, full_indices, *mod.arguments(), *self.seq_lengths, *self.BLOCK_SIZE
+                num,
+                indices,
+                full_num,
+                full_indices,
+                *mod.arguments(),
+                *self.seq_lengths,
+                *self.BLOCK_SIZE,
             )
         self._handle_mod = self.mask_mod
         return self._handle
@@ -250,7 +260,8 @@ class BlockMask:
         return self._lists[i]
 
     def as_tuple(self, flatten=True):
-        """The attributes in torch's order; with flatten=False lengths and block sizes stay pairs."""
+        """The attributes in torch's order; with flatten=False lengths and block sizes stay
+        pairs."""
         lengths = self.seq_lengths if flatten else (self.seq_lengths,)
         blocks = self.BLOCK_SIZE if flatten else (self.BLOCK_SIZE,)
         return (
@@ -285,39 +296,43 @@ class BlockMask:
             if self.full_kv_num_blocks is not None:
                 computed += int(self.full_kv_num_blocks.sum())
         size = self.numel()
-        return 100 * (1 - computed * self.BLOCK_SIZE[0] * self.BLOCK_SIZE[1] / size) if size else 0.0
+        return (
+            100 * (1 - computed * self.BLOCK_SIZE[0] * self.BLOCK_SIZE[1] / size) if size else 0.0
+        )
 
     def to_dense(self):
         """[.., rows, columns] int32: 1 for each full or partial block."""
         columns = max(-(-self.seq_lengths[1] // self.BLOCK_SIZE[1]), 1)
-        dense = _dense(self.kv_num_blocks, self.kv_indices, columns)
+        blocks = dense(self.kv_num_blocks, self.kv_indices, columns)
         if self.full_kv_num_blocks is not None:
-            dense = dense | _dense(self.full_kv_num_blocks, self.full_kv_indices, columns)
-        return dense
+            blocks = blocks | dense(self.full_kv_num_blocks, self.full_kv_indices, columns)
+        return blocks
 
     def to_string(self, grid_size=(20, 20), limit=4):
-        """A picture of up to `limit` planes: `██` full, `░░` partial, blank empty; at most grid_size
+        """A picture of up to `limit` planes: `██` full, `░░` partial, blank empty; at most
+        grid_size
         cells (-1: a cell a block)."""
-        dense = self.to_dense()
-        rows, columns = (dense.shape[-2:] if grid_size == -1 else _pair(grid_size))
+        blocks = self.to_dense()
+        rows, columns = blocks.shape[-2:] if grid_size == -1 else _pair(grid_size)
         pictures = []
-        for count, index in enumerate(itertools.product(*map(range, dense.shape[:-2]))):
+        for count, index in enumerate(itertools.product(*map(range, blocks.shape[:-2]))):
             if count == limit:
                 pictures.append(
                     "...\nTo print out more, set BlockMask.to_string(limit=N)\nYou can also index "
                     "(BlockMask[batch, head]) to choose a specific batch or head"
                 )
                 break
-            pictures.append(f"{index}\n" + _picture(dense[index].float(), rows, columns))
+            pictures.append(f"{index}\n" + picture(blocks[index].float(), rows, columns))
         return "\n".join(pictures)
 
     def __str__(self):
-        return f"BlockMask(shape={self.shape}, sparsity={self.sparsity():.2f}%, \n{self.to_string().strip()}\n)"
+        drawn = self.to_string().strip()
+        return f"BlockMask(shape={self.shape}, sparsity={self.sparsity():.2f}%, \n{drawn}\n)"
 
     def __repr__(self):
         shapes = "".join(
             f"    {name}={None if x is None else x.shape},\n"
-            for name, x in zip(self._TENSOR_ATTRS, (self._list(i) for i in range(8)))
+            for name, x in zip(self._TENSOR_ATTRS, (self._list(i) for i in range(8)), strict=False)
         )
         name = getattr(self.mask_mod, "__name__", self.mask_mod)
         return (
@@ -326,14 +341,18 @@ class BlockMask:
         )
 
     def __getitem__(self, index):
-        """Some batch entries, heads and query blocks (up to 3 indices; an int keeps its dimension). The
+        """Some batch entries, heads and query blocks (up to 3 indices; an int keeps its
+        dimension). The
         mask_mod is dropped: set one that fits before use. IndexError for more than 3 indices."""
         index = index if isinstance(index, tuple) else (index,)
         if len(index) > 3:
-            raise IndexError(f"too many indices for BlockMask: expected at most 3, got {len(index)}")
+            raise IndexError(
+                f"too many indices for BlockMask: expected at most 3, got {len(index)}"
+            )
         sizes = self.kv_num_blocks.shape[:3]
         index = tuple(
-            _kept(i, n) for i, n in zip((*index, slice(None), slice(None), slice(None)), sizes)
+            kept(i, n)
+            for i, n in zip((*index, slice(None), slice(None), slice(None)), sizes, strict=False)
         )
 
         def part(x):
@@ -359,11 +378,11 @@ class BlockMask:
         rows = -(-new_q_len // self.BLOCK_SIZE[0])
         columns = -(-new_kv_len // self.BLOCK_SIZE[1])
         return BlockMask.from_kv_blocks(
-            *_cropped(self.kv_num_blocks, self.kv_indices, rows, columns),
+            *cropped(self.kv_num_blocks, self.kv_indices, rows, columns),
             *(
                 (None, None)
                 if self.full_kv_num_blocks is None
-                else _cropped(self.full_kv_num_blocks, self.full_kv_indices, rows, columns)
+                else cropped(self.full_kv_num_blocks, self.full_kv_indices, rows, columns)
             ),
             BLOCK_SIZE=self.BLOCK_SIZE,
             mask_mod=self.mask_mod,
@@ -383,56 +402,6 @@ for _position, _name in enumerate(BlockMask._TENSOR_ATTRS):
     setattr(BlockMask, _name, property(lambda self, i=_position: self._list(i)))
 
 
-def _kept(index, size):
-    if isinstance(index, int):
-        if not -size <= index < size:
-            raise IndexError(f"index {index} is out of bounds for dimension with size {size}")
-        index %= size
-        return slice(index, index + 1)
-    return index
-
-
-def _dense(num_blocks, indices, columns):
-    """[.., rows, columns] int32 of lists."""
-    dense = indices.new_zeros(*indices.shape[:-1], columns + 1, dtype=torch.int32)
-    listed = torch.arange(indices.shape[-1], device=indices.device) < num_blocks.unsqueeze(-1)
-    # What is not listed may hold anything: it goes to the column that is cut off.
-    target = torch.where(listed, indices.long(), columns)
-    dense.scatter_(-1, target, 1)
-    return dense[..., :columns].contiguous()
-
-
-def _lists_of(dense):
-    num_blocks = dense.sum(-1, dtype=torch.int32)
-    indices = torch.argsort(dense, dim=-1, descending=True, stable=True).to(torch.int32)
-    return num_blocks.contiguous(), indices.contiguous()
-
-
-def _transposed(num_blocks, indices, columns):
-    return _lists_of(_dense(num_blocks, indices, columns).transpose(-2, -1))
-
-
-def _cropped(num_blocks, indices, rows, columns):
-    num_blocks, indices = num_blocks[..., :rows], indices[..., :rows, :]
-    listed = torch.arange(indices.shape[-1], device=indices.device) < num_blocks.unsqueeze(-1)
-    kept = listed & (indices < columns)
-    order = torch.argsort(kept.to(torch.int8), dim=-1, descending=True, stable=True)
-    cropped = torch.gather(indices, -1, order)[..., :columns]
-    return kept.sum(-1, dtype=torch.int32), cropped.contiguous()
-
-
-def _picture(dense, most_rows, most_columns):
-    row_step = max(1, -(-dense.shape[0] // most_rows))
-    column_step = max(1, -(-dense.shape[1] // most_columns))
-    text = ""
-    for r in range(0, dense.shape[0], row_step):
-        for c in range(0, dense.shape[1], column_step):
-            share = float(dense[r : r + row_step, c : c + column_step].mean())
-            text += ("█" if share == 1 else " " if share == 0 else "░") * 2
-        text += "\n"
-    return text
-
-
 def create_block_mask(
     mask_mod,
     B,
@@ -448,7 +417,8 @@ def create_block_mask(
 ):
     """The block mask of a mask_mod, by splitting boxes: at a cost of the blocks that it lists.
 
-    mask_mod: (b, h, q_idx, kv_idx) -> bool. B, H: None means one plane for all. BLOCK_SIZE: an int or
+    mask_mod: (b, h, q_idx, kv_idx) -> bool. B, H: None means one plane for all. BLOCK_SIZE: an int
+    or
     (query, key). The order of dQ writes has no meaning here: gradients are always deterministic.
     AssertionError for a score_mod, ValueError for a dq_kv_order that is no bool.
     """
@@ -470,7 +440,8 @@ def create_block_mask(
 
 
 def create_mask(mod_fn, B, H, Q_LEN, KV_LEN, device=None):
-    """[B, H, Q_LEN, KV_LEN] bool: every position by itself. Of a score_mod: where it gives no -inf."""
+    """[B, H, Q_LEN, KV_LEN] bool: every position by itself. Of a score_mod: where it gives no
+    -inf."""
     inputs = mod_inputs(mod_fn)
     sizes = (1 if B is None else B, 1 if H is None else H, Q_LEN, KV_LEN)
     device = torch.device(device) if device is not None else torch.device("cpu")
@@ -486,9 +457,6 @@ def _hides(score_mod, device):
         return result != float("-inf")
 
     return trace_mod(mask, MASK, device)
-
-
-_converted = weakref.WeakKeyDictionary()
 
 
 def as_block_mask(mask):

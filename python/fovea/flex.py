@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """flex_attention, with the names of torch.nn.attention.flex_attention."""
 
-import math
 import warnings
 from typing import NamedTuple
 
 import torch
-
 from fovea._library import ops
-from fovea._trace import MASK, NO_MOD, SCORE, WEIGHT, count_parameters, trace_mod
-from fovea.block_mask import BlockMask, _sliced_mask_mod_error, as_block_mask
+from fovea._trace import SCORE, WEIGHT, trace_mod
+from fovea.block_mask import _sliced_mask_mod_error, as_block_mask
 
 CAUSAL = {None: 0, False: 0, "upper_left": 1, True: 1, "lower_right": 2}
 
@@ -70,14 +68,16 @@ def check_kernel_options(options):
         bare = name.removeprefix("fwd_").removeprefix("bwd_")
         if bare not in KERNEL_OPTIONS:
             raise ValueError(
-                f"kernel_options: expected one of {', '.join(KERNEL_OPTIONS)} (each may begin with fwd_ "
+                f"kernel_options: expected one of {', '.join(KERNEL_OPTIONS)} (each may begin "
+                "with fwd_ "
                 f"or bwd_), got {name}"
             )
         if bare == "BACKEND" and value not in (*_TRITON, "cpu"):
             raise ValueError(f"BACKEND: expected one of {', '.join(_TRITON)}, cpu, got {value}")
     if options and "BACKEND" in options and options.get("FORCE_USE_FLEX_ATTENTION"):
         raise RuntimeError(
-            "BACKEND cannot be combined with legacy FORCE_USE_FLEX_ATTENTION: expected one, got both"
+            "BACKEND cannot be combined with legacy FORCE_USE_FLEX_ATTENTION: expected one, got "
+            "both"
         )
 
 
@@ -116,7 +116,8 @@ def _validate(query, key, value, enable_gqa, block_mask, cu_seqlens, page_table)
         )
     if page_table is None and query.size(0) != key.size(0) and key.size(0) != 1:
         raise ValueError(
-            "Expect query and key/value to have the same batch size (or key/value of batch 1) but got "
+            "Expect query and key/value to have the same batch size (or key/value of batch 1) "
+            "but got "
             f"Bq={query.size(0)}, and Bkv={key.size(0)}."
         )
 
@@ -127,15 +128,19 @@ def _check_mask_lengths(query, key, block_mask):
         return
     if q_len > shape[0] or kv_len > shape[1]:
         hint = (
-            "As the block mask was created for a smaller length than you're using it for, you likely "
+            "As the block mask was created for a smaller length than you're using it for, you "
+            "likely "
             "need to create a new block mask."
         )
     else:
         hint = (
-            "As the block mask was created for a larger length than you're using it for, you can either "
-            "1. create a new block mask with the correct length, or 2. 'adjust' the existing block mask "
+            "As the block mask was created for a larger length than you're using it for, you "
+            "can either "
+            "1. create a new block mask with the correct length, or 2. 'adjust' the existing "
+            "block mask "
             "to the correct length by calling block_mask._adjust(q_len, kv_len). This essentially "
-            "'crops' the block mask to the upper left corner, which does not work for all mask_mods!"
+            "'crops' the block mask to the upper left corner, which does not work for all "
+            "mask_mods!"
         )
     raise ValueError(
         f"block_mask was created for block_mask.shape={block_mask.shape} but got q_len={q_len} and "
@@ -164,20 +169,25 @@ def flex_attention(
     page_table=None,
     kv_lens=None,
 ):
-    """softmax(score_mod(query key^T * scale)) value, fused; no score matrix is stored. Differentiable by
+    """softmax(score_mod(query key^T * scale)) value, fused; no score matrix is stored.
+    Differentiable by
     query, key, value, sinks and every floating tensor that a mod captures, on the CPU too.
 
-    query (B, Hq, L, E), key (B or 1, Hkv, S, E), value (B or 1, Hkv, S, Ev): float64, float32, bfloat16
+    query (B, Hq, L, E), key (B or 1, Hkv, S, E), value (B or 1, Hkv, S, Ev): float64, float32,
+    bfloat16
     or float16, any strides and lengths, any E and Ev; Hq a multiple of Hkv with enable_gqa.
     score_mod (score, b, h, q_idx, kv_idx) -> score; block_mask from create_block_mask (or torch's).
     scale: default 1/sqrt(E). return_aux: AuxRequest(lse, max_scores).
 
-    Beyond torch.nn.attention.flex_attention: weight_mod (w, b, h, q_idx, kv_idx) -> weight, after the
-    softmax; dropout_p of the weights; causal "upper_left" or "lower_right"; sinks (Hq), a learned score
+    Beyond torch.nn.attention.flex_attention: weight_mod (w, b, h, q_idx, kv_idx) -> weight, after
+    the
+    softmax; dropout_p of the weights; causal "upper_left" or "lower_right"; sinks (Hq), a learned
+    score
     without a value; cu_seqlens_q and _kv (N + 1) for sequences behind each other in a batch of 1;
     page_table (B, pages) for a paged cache; kv_lens (B).
 
-    Returns out (B, Hq, L, Ev), or (out, lse) or (out, AuxOutput). Fully masked rows give 0 and -inf.
+    Returns out (B, Hq, L, Ev), or (out, lse) or (out, AuxOutput). Fully masked rows give 0 and
+    -inf.
     ValueError, NotImplementedError and RuntimeError as torch's function raises them.
     Dong et al., "Flex Attention", 2024.
     """

@@ -18,12 +18,14 @@ def unwrap(x, name):
     if x.dim() != 4 or x._ragged_idx != 2:
         raise ValueError(
             f"[nested] {name}: expected (batch, heads, length*, head_dim) with ragged lengths, got "
-            f"{x.dim()} dimensions of which {x._ragged_idx} is ragged (transpose(1, 2) after splitting "
+            f"{x.dim()} dimensions of which {x._ragged_idx} is ragged (transpose(1, 2) after "
+            "splitting "
             "the heads)"
         )
     if x.lengths() is not None:
         raise NotImplementedError(
-            f"[nested] {name}: expected sequences without holes between them, got lengths besides offsets"
+            f"[nested] {name}: expected sequences without holes between them, got lengths "
+            "besides offsets"
         )
     return x.values().unsqueeze(0), x.offsets()
 

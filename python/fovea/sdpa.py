@@ -5,16 +5,15 @@ import contextlib
 import enum
 import warnings
 
-import torch
 import torch.nn.functional as functional
 from torch.nn.attention import SDPBackend
 from torch.nn.attention import sdpa_kernel as torch_kernel
 
+import torch
 from fovea import nested
 from fovea._library import ops
-from fovea._trace import NO_MOD
+from fovea._trace import NO_MOD, WEIGHT, trace_mod
 from fovea.flex import CAUSAL, _with_dropout
-from fovea._trace import WEIGHT, trace_mod
 
 
 class Backend(enum.Enum):
@@ -44,11 +43,10 @@ class _Current:
     order = DEFAULT_ORDER
 
 
-
-
 @contextlib.contextmanager
 def sdpa_kernel(backends):
-    """Within it, only these backends are taken (one or a list, the first that can). ValueError for an
+    """Within it, only these backends are taken (one or a list, the first that can). ValueError for
+    an
     empty list, TypeError for what is no Backend."""
     backends = (backends,) if isinstance(backends, Backend) else tuple(backends)
     if not backends:
@@ -116,7 +114,8 @@ class _Call:
             )
         if q.device != k.device or k.device != v.device:
             raise RuntimeError(
-                "Expected query, key, and value to have the same device type, but got query.device: "
+                "Expected query, key, and value to have the same device type, but got "
+                "query.device: "
                 f"{q.device} key.device: {k.device} and value.device: {v.device} instead."
             )
         if is_causal and self.mask is not None:
@@ -151,7 +150,8 @@ class _Call:
             fits = False
         if not fits:
             raise RuntimeError(
-                f"attn_mask: expected a shape that broadcasts to {list(shape)}, got {list(mask.shape)}"
+                f"attn_mask: expected a shape that broadcasts to {list(shape)}, got "
+                f"{list(mask.shape)}"
             )
 
 
@@ -183,8 +183,18 @@ def _fused_reasons(call):
     return reasons
 
 
-def can_use(backend, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *,
-            scale=None, enable_gqa=False):
+def can_use(
+    backend,
+    query,
+    key,
+    value,
+    attn_mask=None,
+    dropout_p=0.0,
+    is_causal=False,
+    *,
+    scale=None,
+    enable_gqa=False,
+):
     """Why a backend cannot compute this call, a sentence each; an empty list if it can."""
     call = _Call(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     return _reasons(backend, call)
@@ -208,8 +218,17 @@ def _reasons(backend, call):
     return []
 
 
-def explain(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None,
-            enable_gqa=False):
+def explain(
+    query,
+    key,
+    value,
+    attn_mask=None,
+    dropout_p=0.0,
+    is_causal=False,
+    *,
+    scale=None,
+    enable_gqa=False,
+):
     """For each backend: whether it would be asked in the current context, and what it says."""
     call = _Call(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     order, taken, lines = _Current.order, False, []
@@ -231,14 +250,18 @@ def _first(order, call):
     return None
 
 
-def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
-                                 scale=None, enable_gqa=False):
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
     """softmax(query key^T * scale + mask) value, as torch.nn.functional's function of this name.
 
-    query (N, ..., Hq, L, E), key (N, ..., H, S, E), value (N, ..., H, S, Ev), or jagged NestedTensors
+    query (N, ..., Hq, L, E), key (N, ..., H, S, E), value (N, ..., H, S, Ev), or jagged
+    NestedTensors
     (B, H, L*, E). attn_mask: bool (True: may look) or floating (added), anything that broadcasts to
-    (N, ..., Hq, L, S), or causal_upper_left / causal_lower_right. A query that may look nowhere gives
-    0. scale: default 1/sqrt(E). dropout_p: of the weights. RuntimeError if no backend of the current
+    (N, ..., Hq, L, S), or causal_upper_left / causal_lower_right. A query that may look nowhere
+    gives
+    0. scale: default 1/sqrt(E). dropout_p: of the weights. RuntimeError if no backend of the
+    current
     sdpa_kernel context can, with every reason; the refusals of those before the one that runs are
     warnings.
     """
@@ -280,13 +303,15 @@ def _mask_mod(call, query):
     if mask.dim() > 4:
         mask = mask.reshape(-1, *mask.shape[-3:])
     mask = mask.reshape(*(1,) * (4 - mask.dim()), *mask.shape) if mask.dim() < 4 else mask
-    if query.dim() == 3 and mask.shape[0] == 1 and mask.dim() == 4:
-        pass
-    index = ", ".join("0" if n == 1 else i for n, i in zip(mask.shape, ("b", "h", "q", "kv")))
+    names_of = zip(mask.shape, ("b", "h", "q", "kv"), strict=True)
+    index = ", ".join("0" if n == 1 else i for n, i in names_of)
     form = _MASK_TEXT[torch.bool if mask.dtype == torch.bool else None]
     names = {
-        torch.bool: "bool", torch.float32: "f32", torch.float64: "f64",
-        torch.bfloat16: "bf16", torch.float16: "f16",
+        torch.bool: "bool",
+        torch.float32: "f32",
+        torch.float64: "f64",
+        torch.bfloat16: "bf16",
+        torch.float16: "f16",
     }
     text = (
         f"score_mod(score, b, h, q, kv; t0: {names[mask.dtype]}[4]) {{\n"
@@ -309,8 +334,19 @@ def _fused(call, backend):
         score = _mask_mod(call, query)
     weight = trace_mod(_with_dropout(None, call.dropout_p), WEIGHT, query.device)
     out, _, _ = ops.flex_attention(
-        q, k, v, *score, *weight.arguments(), None, None, *offsets, None, None,
-        CAUSAL[call.causal], call.scale, False,
+        q,
+        k,
+        v,
+        *score,
+        *weight.arguments(),
+        None,
+        None,
+        *offsets,
+        None,
+        None,
+        CAUSAL[call.causal],
+        call.scale,
+        False,
     )
     if call.nested:
         return nested.wrap(out, query)
@@ -334,7 +370,9 @@ def _math(call, backend):
     scores = scores @ key.to(scores.dtype).transpose(-2, -1)
     mask = _dense_mask(call)
     if mask is not None:
-        hidden = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+        hidden = (
+            scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+        )
         scores = hidden
     weights = torch.softmax(scores, -1)
     if mask is not None:
@@ -346,10 +384,14 @@ def _math(call, backend):
 def _of_torch(call, backend):
     with torch_kernel([_OF_TORCH[backend]]):
         return functional.scaled_dot_product_attention(
-            call.query, call.key, call.value,
+            call.query,
+            call.key,
+            call.value,
             attn_mask=None if call.causal == "upper_left" else _dense_mask(call),
-            dropout_p=call.dropout_p, is_causal=call.causal == "upper_left",
-            scale=call.scale, enable_gqa=call.enable_gqa,
+            dropout_p=call.dropout_p,
+            is_causal=call.causal == "upper_left",
+            scale=call.scale,
+            enable_gqa=call.enable_gqa,
         )
 
 

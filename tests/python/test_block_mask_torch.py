@@ -6,9 +6,10 @@ import itertools
 import fovea_capi
 import numpy
 import pytest
-import torch
 from torch.nn.attention import flex_attention as flex
 from torch_masks import masks_for
+
+import torch
 
 LENGTHS = ((1, 1), (127, 127), (128, 256), (129, 300), (300, 129), (1, 1000), (1000, 1000))
 BLOCK_SIZES = ((16, 16), (64, 64), (128, 128), (128, 64))

@@ -10,9 +10,10 @@ either may be is part of the test.
 import fovea_capi
 import numpy
 import pytest
-import torch
 from program_points import derivative, evaluate, gradients
 from random_mods import GRID, HEADS, LENGTH, UNARY, random_mod
+
+import torch
 
 MODS, ELEMENTS = 600, 48
 LARGE = 1e9  # beyond it, sums of float64 cancel

@@ -5,9 +5,10 @@ import itertools
 
 import numpy
 import pytest
-import torch
 from fovea_capi import FoveaError, Program
 from program_points import evaluate
+
+import torch
 
 NUMBERS = {
     "bool": torch.tensor([True, False] * 32),

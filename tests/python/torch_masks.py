@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy
+
 import torch
 
 BATCH, HEADS = 2, 3

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the Python package, on the operators as the release build made them. `./run test` runs them."""
+"""Tests of the Python package, on the operators as the release build made them. `./run test` runs
+them."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
+
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]

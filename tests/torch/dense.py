@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What attention means, densely: in float64, by torch's vmap over the mods, with autograd."""
 
-import torch
 from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 from torch.nn.attention import flex_attention as theirs
+
+import torch
 
 
 def indices(shape):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every mask and score mod of attention-gym, at sizes that a dense reference bears."""
 
-import torch
 from attn_gym import masks, mods
+
+import torch
 
 B, H, L = 2, 4, 256
 HIDDEN = torch.arange(L)

@@ -6,8 +6,9 @@ import functools
 import dense
 import fovea
 import pytest
-import torch
 from torch.nn.attention import flex_attention as theirs
+
+import torch
 
 
 def qkv(b=2, h=4, q_len=96, kv_len=None, d=32, kv_heads=None, dtype=torch.float32, grad=False):
@@ -67,14 +68,20 @@ def document_mod(heads, length, dtype=torch.float32):
 MODS = {"bias": bias_mod, "gate": gate_mod, "document": document_mod}
 
 
-@pytest.mark.parametrize("q_len, kv_len, d, heads, kv_heads", [
-    (1, 1, 8, 1, 1), (7, 13, 5, 2, 1), (127, 129, 33, 4, 2), (130, 70, 64, 6, 2)
-])
+@pytest.mark.parametrize(
+    "q_len, kv_len, d, heads, kv_heads",
+    [(1, 1, 8, 1, 1), (7, 13, 5, 2, 1), (127, 129, 33, 4, 2), (130, 70, 64, 6, 2)],
+)
 def test_shapes(q_len, kv_len, d, heads, kv_heads):
     query, key, value = qkv(2, heads, q_len, kv_len, d, kv_heads)
     aux = fovea.AuxRequest(lse=True)
     out, found = fovea.flex_attention(
-        query, key, value, block_mask=block_mask(causal, q_len, kv_len), enable_gqa=True, return_aux=aux
+        query,
+        key,
+        value,
+        block_mask=block_mask(causal, q_len, kv_len),
+        enable_gqa=True,
+        return_aux=aux,
     )
     expected, lse = dense.attention(query, key, value, mask_mod=causal, lse=True)
     torch.testing.assert_close(out.double(), expected, atol=1e-5, rtol=1e-5)
@@ -98,7 +105,9 @@ def test_gradients(name, masked):
     )
     for ours, theirs_ in zip(found, wanted, strict=True):
         scale = theirs_.abs().max()
-        torch.testing.assert_close(ours / scale, theirs_ / scale, atol=2e-5, rtol=0, check_dtype=False)
+        torch.testing.assert_close(
+            ours / scale, theirs_ / scale, atol=2e-5, rtol=0, check_dtype=False
+        )
 
 
 def test_gradcheck_in_float64():
@@ -230,7 +239,9 @@ def test_errors():
     with pytest.raises(ValueError, match="kernel_options"):
         flex(query, key, value, kernel_options={"BLOCKM": 1})
     with pytest.raises(RuntimeError, match="BACKEND"):
-        flex(query, key, value, kernel_options={"BACKEND": "AUTO", "FORCE_USE_FLEX_ATTENTION": True})
+        flex(
+            query, key, value, kernel_options={"BACKEND": "AUTO", "FORCE_USE_FLEX_ATTENTION": True}
+        )
     with pytest.raises(AssertionError, match="4 or 5 positional"):
         fovea.create_mask(lambda a, b: a, 1, 1, 8, 8)
     with pytest.raises(AssertionError, match="mask_mod"):

@@ -3,9 +3,10 @@
 
 import fovea
 import pytest
-import torch
 from gym_variants import B, H, L, mask_mods, score_mods
 from torch.nn.attention import flex_attention as theirs
+
+import torch
 
 D = 32
 MASKS, SCORES = mask_mods(), score_mods()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """scaled_dot_product_attention of the package against torch's, and the control of backends."""
 
+import itertools
+
 import fovea
 import pytest
-import torch
 import torch.nn.functional as functional
 from fovea.sdpa import Backend
 from torch.nn.attention import bias as torch_bias
+
+import torch
 
 
 def qkv(*batch, q_len=20, kv_len=33, d=16, dtype=torch.float32, grad=False):
@@ -70,7 +73,9 @@ def test_every_backend_gives_the_same(backend):
     dout = torch.randn_like(out)
     inputs = (query, key, value, mask)
     for a, b in zip(
-        torch.autograd.grad(out, inputs, dout), torch.autograd.grad(expected, inputs, dout), strict=True
+        torch.autograd.grad(out, inputs, dout),
+        torch.autograd.grad(expected, inputs, dout),
+        strict=True,
     ):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
@@ -84,15 +89,13 @@ def test_refusals_are_warnings_data_and_errors():
         with pytest.warns(UserWarning, match="FUSED_CUDA refused: the tensors are on cpu"):
             fovea.scaled_dot_product_attention(query, key, value)
         assert "MATH: taken" in fovea.explain_sdpa(query, key, value)
-    with fovea.sdpa_kernel(Backend.FUSED_CUDA), pytest.warns(UserWarning):
-        with pytest.raises(RuntimeError, match="No available kernel: FUSED_CUDA"):
-            fovea.scaled_dot_product_attention(query, key, value)
-    with pytest.raises(ValueError, match="at least one"):
-        with fovea.sdpa_kernel([]):
-            pass
-    with pytest.raises(TypeError, match="fovea.Backend"):
-        with fovea.sdpa_kernel("flash"):
-            pass
+    refused = pytest.raises(RuntimeError, match="No available kernel: FUSED_CUDA")
+    with fovea.sdpa_kernel(Backend.FUSED_CUDA), pytest.warns(UserWarning), refused:
+        fovea.scaled_dot_product_attention(query, key, value)
+    with pytest.raises(ValueError, match="at least one"), fovea.sdpa_kernel([]):
+        pass
+    with pytest.raises(TypeError, match=r"fovea\.Backend"), fovea.sdpa_kernel("flash"):
+        pass
 
 
 def test_errors():
@@ -147,7 +150,7 @@ def test_nested_tensors(is_causal):
     assert out.is_nested and out.shape[1] == 3
     rows = out.transpose(1, 2).values()
     parts = []
-    for begin, end in zip(offsets, offsets[1:]):
+    for begin, end in itertools.pairwise(offsets):
         q, k, v = (f[begin:end].transpose(0, 1) for f in flats)
         one = functional.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
         parts.append(one.transpose(0, 1))
@@ -155,7 +158,9 @@ def test_nested_tensors(is_causal):
     torch.testing.assert_close(rows, expected, atol=1e-5, rtol=1e-5)
     dout = torch.randn_like(rows)
     for a, b in zip(
-        torch.autograd.grad(rows, flats, dout), torch.autograd.grad(expected, flats, dout), strict=True
+        torch.autograd.grad(rows, flats, dout),
+        torch.autograd.grad(expected, flats, dout),
+        strict=True,
     ):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 

@@ -82,9 +82,9 @@ std::vector<int64_t> block_mask_info(const at::Tensor& mask) {
     const auto kept = mask_of("block_mask", mask);
     const BlockMask& m = kept->mask;
     const BlockCounts counts = m.counts();
-    return {m.batch(),       m.heads(),         m.q_len(),         m.kv_len(),
-            m.block_size().q, m.block_size().kv, counts.full,       counts.partial,
-            counts.skipped,  m.memory_bytes(),  m.lists_decide()};
+    return {m.batch(),        m.heads(),         m.q_len(),       m.kv_len(),
+            m.block_size().q, m.block_size().kv, counts.full,     counts.partial,
+            counts.skipped,   m.memory_bytes(),  m.lists_decide()};
   });
 }
 
@@ -95,10 +95,11 @@ std::vector<at::Tensor> block_mask_lists(const at::Tensor& mask) {
     const std::vector<int64_t> columns{lists.batch, lists.heads, lists.columns};
     const std::vector<int64_t> by_column{lists.batch, lists.heads, lists.columns, lists.rows};
     const std::vector<int64_t> row_sizes{lists.batch, lists.heads, lists.rows};
-    return {tensor_of(lists.kv_num_blocks, row_sizes),  tensor_of(lists.kv_indices, by_row),
-            tensor_of(lists.full_kv_num_blocks, row_sizes), tensor_of(lists.full_kv_indices, by_row),
-            tensor_of(lists.q_num_blocks, columns),     tensor_of(lists.q_indices, by_column),
-            tensor_of(lists.full_q_num_blocks, columns), tensor_of(lists.full_q_indices, by_column)};
+    return {
+        tensor_of(lists.kv_num_blocks, row_sizes),      tensor_of(lists.kv_indices, by_row),
+        tensor_of(lists.full_kv_num_blocks, row_sizes), tensor_of(lists.full_kv_indices, by_row),
+        tensor_of(lists.q_num_blocks, columns),         tensor_of(lists.q_indices, by_column),
+        tensor_of(lists.full_q_num_blocks, columns),    tensor_of(lists.full_q_indices, by_column)};
   });
 }
 

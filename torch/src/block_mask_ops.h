@@ -11,8 +11,8 @@
 /// Operators on block masks. A mask is the tensor that names it (mask_registry.h).
 namespace fovea::torch {
 
-#define FOVEA_MOD_PARAMETERS                                                                     \
-  const std::string &mask_mod, at::TensorList captures, c10::SymIntArrayRef integers,            \
+#define FOVEA_MOD_PARAMETERS                                                          \
+  const std::string &mask_mod, at::TensorList captures, c10::SymIntArrayRef integers, \
       at::ArrayRef<double> floats
 
 at::Tensor create_block_mask_op(FOVEA_MOD_PARAMETERS, c10::SymInt batch, c10::SymInt heads,

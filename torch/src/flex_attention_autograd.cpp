@@ -39,12 +39,22 @@ bool wants_gradient(const at::Tensor& tensor) { return tensor.defined() && tenso
 
 // Saved tensors in this order, then the captured ones.
 enum Saved : std::size_t {
-  kQuery, kKey, kValue, kOut, kLse, kMask, kSinks, kCuSeqlensQ, kCuSeqlensKv, kPageTable, kKvLens,
+  kQuery,
+  kKey,
+  kValue,
+  kOut,
+  kLse,
+  kMask,
+  kSinks,
+  kCuSeqlensQ,
+  kCuSeqlensKv,
+  kPageTable,
+  kKvLens,
   kCaptures
 };
 
 // Arguments of apply() that are not tensors or lists of tensors, in backward's result.
-constexpr std::size_t kAfterScoreCaptures = 3;   // integers, floats, the weight_mod's text
+constexpr std::size_t kAfterScoreCaptures = 3;  // integers, floats, the weight_mod's text
 
 class FlexAttention : public Function<FlexAttention> {
  public:
@@ -54,9 +64,17 @@ class FlexAttention : public Function<FlexAttention> {
     at::AutoDispatchBelowADInplaceOrView below;
     auto [out, lse, max_scores] =
         forward_operator().call(query, key, value, FOVEA_FLEX_ARGUMENTS, want_max_scores);
-    variable_list saved{query, key, value, out, lse, or_undefined(block_mask), or_undefined(sinks),
-                        or_undefined(cu_seqlens_q), or_undefined(cu_seqlens_kv),
-                        or_undefined(page_table), or_undefined(kv_lens)};
+    variable_list saved{query,
+                        key,
+                        value,
+                        out,
+                        lse,
+                        or_undefined(block_mask),
+                        or_undefined(sinks),
+                        or_undefined(cu_seqlens_q),
+                        or_undefined(cu_seqlens_kv),
+                        or_undefined(page_table),
+                        or_undefined(kv_lens)};
     saved.insert(saved.end(), score_captures.begin(), score_captures.end());
     saved.insert(saved.end(), weight_captures.begin(), weight_captures.end());
     ctx->save_for_backward(std::move(saved));
@@ -86,8 +104,7 @@ class FlexAttention : public Function<FlexAttention> {
     }
     for (const at::Tensor& tensor : score_captures) wanted.push_back(wants_gradient(tensor));
     for (const at::Tensor& tensor : weight_captures) wanted.push_back(wants_gradient(tensor));
-    const at::Tensor dout =
-        outputs[0].defined() ? outputs[0] : at::zeros_like(saved[kOut]);
+    const at::Tensor dout = outputs[0].defined() ? outputs[0] : at::zeros_like(saved[kOut]);
     const auto integers = ctx->saved_data["score_integers"].toSymIntVector();
     const auto floats = ctx->saved_data["score_floats"].toDoubleVector();
     const auto weight_integers = ctx->saved_data["weight_integers"].toSymIntVector();
@@ -149,7 +166,8 @@ BackwardResult backward_autograd(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETER
   const auto refuse = [](at::Tensor& tensor) {
     if (tensor.numel() == 0) return;
     auto node = std::make_shared<::torch::autograd::DelayedError>(
-        "[flex_attention_backward] second derivatives: expected at most one, got two (fovea does not "
+        "[flex_attention_backward] second derivatives: expected at most one, got two (fovea does "
+        "not "
         "differentiate its backward pass)",
         1);
     tensor = (*node)(variable_list{tensor})[0];

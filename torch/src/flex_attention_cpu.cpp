@@ -25,10 +25,11 @@ at::Tensor nothing(const at::Tensor& like) { return at::empty({0}, like.options(
 
 void check_ranks(const char* where, const at::Tensor& query, const at::Tensor& key,
                  const at::Tensor& value) {
-  TORCH_CHECK_NOT_IMPLEMENTED(query.dim() == 4 && key.dim() == 4 && value.dim() == 4, "[", where,
-                              "] query, key and value must have 4 dimensions (batch, heads, length, "
-                              "head_dim): expected 4, got ",
-                              query.dim(), ", ", key.dim(), " and ", value.dim());
+  TORCH_CHECK_NOT_IMPLEMENTED(
+      query.dim() == 4 && key.dim() == 4 && value.dim() == 4, "[", where,
+      "] query, key and value must have 4 dimensions (batch, heads, length, "
+      "head_dim): expected 4, got ",
+      query.dim(), ", ", key.dim(), " and ", value.dim());
 }
 
 // Gradients of captured tensors are computed in float32 (float64 for float64 inputs) and then rounded.
@@ -101,19 +102,17 @@ ForwardResult forward_cpu(const at::Tensor& query, const at::Tensor& key, const 
 BackwardResult backward_meta(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETERS,
                              at::IntArrayRef wanted) {
   const auto like = [&](const at::Tensor& tensor, std::size_t i) {
-    return wanted[i] != 0 ? at::empty_symint(tensor.sym_sizes(), tensor.options()) : nothing(tensor);
+    return wanted[i] != 0 ? at::empty_symint(tensor.sym_sizes(), tensor.options())
+                          : nothing(tensor);
   };
   const auto all = [&](at::TensorList tensors, std::size_t first) {
     std::vector<at::Tensor> result;
     for (std::size_t i = 0; i < tensors.size(); ++i) result.push_back(like(tensors[i], first + i));
     return result;
   };
-  return {like(query, 0),
-          like(key, 1),
-          like(value, 2),
-          sinks.has_value() ? like(*sinks, 3) : nothing(query),
-          all(score_captures, 4),
-          all(weight_captures, 4 + score_captures.size())};
+  return {like(query, 0),         like(key, 1),
+          like(value, 2),         sinks.has_value() ? like(*sinks, 3) : nothing(query),
+          all(score_captures, 4), all(weight_captures, 4 + score_captures.size())};
 }
 
 BackwardResult backward_cpu(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETERS,

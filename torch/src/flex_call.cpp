@@ -17,12 +17,12 @@ std::optional<TensorView> optional_view(const std::optional<at::Tensor>& tensor)
 }  // namespace
 
 FlexCall::FlexCall(const char* where, FOVEA_FLEX_PARAMETERS) {
-  score = bind_program(where, ModKind::score,
-                       {score_mod, score_captures, C10_AS_INTARRAYREF_SLOW(score_integers),
-                        score_floats});
-  weight = bind_program(where, ModKind::weight,
-                        {weight_mod, weight_captures, C10_AS_INTARRAYREF_SLOW(weight_integers),
-                         weight_floats});
+  score = bind_program(
+      where, ModKind::score,
+      {score_mod, score_captures, C10_AS_INTARRAYREF_SLOW(score_integers), score_floats});
+  weight = bind_program(
+      where, ModKind::weight,
+      {weight_mod, weight_captures, C10_AS_INTARRAYREF_SLOW(weight_integers), weight_floats});
   options.score_mod = score.program;
   options.weight_mod = weight.program;
   if (block_mask.has_value() && block_mask->defined()) {

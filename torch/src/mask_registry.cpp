@@ -65,9 +65,10 @@ std::shared_ptr<const KeptMask> mask_of(const char* where, const at::Tensor& han
     mask = registry().find(*handle.const_data_ptr<int64_t>());
   }
   if (!mask) {
-    throw InvalidArgument(std::string("[") + where +
-                          "] block_mask: expected the handle of a mask that is alive, got another tensor "
-                          "(a BlockMask must outlive the calls that use it)");
+    throw InvalidArgument(
+        std::string("[") + where +
+        "] block_mask: expected the handle of a mask that is alive, got another tensor "
+        "(a BlockMask must outlive the calls that use it)");
   }
   return mask;
 }

@@ -20,8 +20,8 @@ namespace {
 struct Template {
   std::shared_ptr<const program::Graph> graph;
   ModKind kind = ModKind::score;
-  std::vector<Literal> params;       // of declared ones, the value is a marker
-  std::vector<int64_t> sources;      // by capture slot
+  std::vector<Literal> params;                         // of declared ones, the value is a marker
+  std::vector<int64_t> sources;                        // by capture slot
   std::size_t captures = 0, integers = 0, floats = 0;  // that the text declares
 };
 
@@ -31,8 +31,10 @@ constexpr double kFirstFloat = 0x1p110, kFloatStep = 0x1p70;
 
 int64_t index_of_marker(const Literal& literal) {
   if (literal.type == ScalarType::boolean) return -1;
-  if (literal.type == ScalarType::i32) return literal.i < kFirstInteger ? -1 : literal.i - kFirstInteger;
-  return literal.f < kFirstFloat ? -1 : static_cast<int64_t>((literal.f - kFirstFloat) / kFloatStep);
+  if (literal.type == ScalarType::i32)
+    return literal.i < kFirstInteger ? -1 : literal.i - kFirstInteger;
+  return literal.f < kFirstFloat ? -1
+                                 : static_cast<int64_t>((literal.f - kFirstFloat) / kFloatStep);
 }
 
 // The declarations of a text, counted: `t3: f32[2]`, `n0: i32`, `x1: f32`. Booleans are constants.
@@ -61,8 +63,8 @@ std::string with_markers(std::string_view text) {
     std::string_view declaration = text.substr(at, next - at);
     result += declaration;
     const std::size_t name = declaration.find_first_not_of(' ');
-    const bool is_param = name != std::string_view::npos &&
-                          (declaration[name] == 'n' || declaration[name] == 'x');
+    const bool is_param =
+        name != std::string_view::npos && (declaration[name] == 'n' || declaration[name] == 'x');
     if (is_param) {
       const int index = std::atoi(std::string(declaration.substr(name + 1)).c_str());
       result += " = ";
@@ -106,7 +108,8 @@ std::shared_ptr<const Template> parse(const char* where, const ModArguments& mod
   parsed->kind = program.kind();
   parsed->params.assign(program.params().begin(), program.params().end());
   for (const TensorView& view : program.captures()) {
-    parsed->sources.push_back(static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(view.data)) - 1);
+    parsed->sources.push_back(static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(view.data)) -
+                              1);
   }
   return parsed;
 }
@@ -164,7 +167,8 @@ BoundProgram bind_program(const char* where, ModKind kind, const ModArguments& m
     const std::size_t count =
         literal.type == ScalarType::f32 ? mod.floats.size() : mod.integers.size();
     if (index >= static_cast<int64_t>(count)) {
-      throw InvalidArgument(std::string("[") + where + "] number of a declared parameter: expected below " +
+      throw InvalidArgument(std::string("[") + where +
+                            "] number of a declared parameter: expected below " +
                             std::to_string(count) + ", got " + std::to_string(index));
     }
     if (literal.type == ScalarType::f32) {

@@ -7,10 +7,10 @@
 /// Every operator of the library, with its schema.
 namespace {
 
-#define FOVEA_FLEX_SCHEMA                                                                         \
-  "str score_mod, Tensor[] score_captures, SymInt[] score_integers, float[] score_floats, "      \
-  "str weight_mod, Tensor[] weight_captures, SymInt[] weight_integers, float[] weight_floats, "  \
-  "Tensor? block_mask, Tensor? sinks, Tensor? cu_seqlens_q, Tensor? cu_seqlens_kv, "             \
+#define FOVEA_FLEX_SCHEMA                                                                       \
+  "str score_mod, Tensor[] score_captures, SymInt[] score_integers, float[] score_floats, "     \
+  "str weight_mod, Tensor[] weight_captures, SymInt[] weight_integers, float[] weight_floats, " \
+  "Tensor? block_mask, Tensor? sinks, Tensor? cu_seqlens_q, Tensor? cu_seqlens_kv, "            \
   "Tensor? page_table, Tensor? kv_lens, int causal, float? scale"
 
 #define FOVEA_MOD_SCHEMA "str mask_mod, Tensor[] captures, SymInt[] integers, float[] floats"
@@ -23,13 +23,16 @@ TORCH_LIBRARY(fovea, m) {
   m.def(
       "flex_attention_backward(Tensor dout, Tensor? dlse, Tensor query, Tensor key, Tensor value, "
       "Tensor out, Tensor lse, " FOVEA_FLEX_SCHEMA
-      ", int[] wanted) -> (Tensor dquery, Tensor dkey, Tensor dvalue, Tensor dsinks, Tensor[] dscore, "
+      ", int[] wanted) -> (Tensor dquery, Tensor dkey, Tensor dvalue, Tensor dsinks, Tensor[] "
+      "dscore, "
       "Tensor[] dweight)");
-  m.def("create_block_mask(" FOVEA_MOD_SCHEMA
-        ", SymInt batch, SymInt heads, SymInt q_len, SymInt kv_len, SymInt block_q, SymInt block_kv) "
-        "-> Tensor");
   m.def(
-      "block_mask_from_kv_blocks(Tensor kv_num_blocks, Tensor kv_indices, Tensor? full_kv_num_blocks, "
+      "create_block_mask(" FOVEA_MOD_SCHEMA
+      ", SymInt batch, SymInt heads, SymInt q_len, SymInt kv_len, SymInt block_q, SymInt block_kv) "
+      "-> Tensor");
+  m.def(
+      "block_mask_from_kv_blocks(Tensor kv_num_blocks, Tensor kv_indices, Tensor? "
+      "full_kv_num_blocks, "
       "Tensor? full_kv_indices, " FOVEA_MOD_SCHEMA
       ", int q_len, int kv_len, int block_q, int block_kv) -> Tensor",
       fovea::torch::block_mask_from_kv_blocks);
@@ -69,5 +72,9 @@ TORCH_LIBRARY_IMPL(fovea, Autograd, m) {
   m.impl("flex_attention_backward", fovea::torch::backward_autograd);
 }
 
-TORCH_LIBRARY_IMPL(fovea, AutocastCPU, m) { m.impl("flex_attention", fovea::torch::forward_autocast); }
-TORCH_LIBRARY_IMPL(fovea, AutocastCUDA, m) { m.impl("flex_attention", fovea::torch::forward_autocast); }
+TORCH_LIBRARY_IMPL(fovea, AutocastCPU, m) {
+  m.impl("flex_attention", fovea::torch::forward_autocast);
+}
+TORCH_LIBRARY_IMPL(fovea, AutocastCUDA, m) {
+  m.impl("flex_attention", fovea::torch::forward_autocast);
+}

@@ -22,8 +22,8 @@ const Types kF16{DType::f16, DType::f16, DType::f16, DType::f16};
 // Relative: out is rounded, and weights too where bf16 is multiplied in pairs.
 double tolerance_of(const Types& types) {
   const double out = types.out == DType::bf16 ? 0x1p-8 : types.out == DType::f16 ? 0x1p-11 : 0;
-  const bool pairs = types.query == DType::bf16 && types.key == DType::bf16 &&
-                     types.value == DType::bf16;
+  const bool pairs =
+      types.query == DType::bf16 && types.key == DType::bf16 && types.value == DType::bf16;
   return 4e-6 + out + (pairs ? 0x1p-8 : 0);
 }
 
