@@ -33,6 +33,7 @@ const std::vector<NamedMod>& mods() {
   static std::vector<float> gates(400);
   for (std::size_t i = 0; i < gates.size(); ++i) gates[i] = std::sin(static_cast<float>(i));
   const auto gate = capture(view(gates.data(), {400}));
+  // A row's weights stay about 1 in sum, as those of the softmax, so that rounding does, too.
   static const std::vector<NamedMod> all = {
       {"dropout", dropout(0.3, view(&seed, Dims{}), view(&offset, Dims{})), true},
       {"gate of the head",
@@ -48,10 +49,10 @@ const std::vector<NamedMod>& mods() {
        true},
       {"square", weight_mod([](auto w, auto, auto, auto, auto) { return w * w; }), false},
       {"not 0 at 0",
-       weight_mod([=](auto w, auto, auto, auto q, auto) { return 0.1f * gate[q] + exp(-w); }),
+       weight_mod([=](auto w, auto, auto, auto q, auto) { return 0.001f * gate[q] + 0.005f * exp(-w); }),
        false},
       {"threshold",
-       weight_mod([](auto w, auto, auto, auto, auto) { return where(w > 0.011f, w, 0.5f); }),
+       weight_mod([](auto w, auto, auto, auto, auto) { return where(w > 0.011f, w, 0.005f); }),
        false},
   };
   return all;
