@@ -55,6 +55,15 @@ typedef struct {
   const char* backend; /* NULL: the first that can */
 } fovea_capi_call;
 
+/* Its gradients. The call's out and lse are what forward gave; tensors that are absent are not wanted. */
+typedef struct {
+  fovea_capi_tensor dout, dquery, dkey, dvalue;
+  const fovea_capi_tensor* dcaptures; /* of score_mod, by slot */
+  int32_t capture_count;
+  void* workspace;
+  size_t workspace_bytes;
+} fovea_capi_backward;
+
 typedef struct {
   int64_t q_len, kv_len, batch, heads, block_q, block_kv;
 } fovea_capi_block_mask_options;
@@ -159,6 +168,12 @@ FOVEA_CAPI int fovea_capi_reference_row(const fovea_capi_call* call, int64_t b, 
                                         int64_t q, double* out, double* lse);
 /* Nanoseconds a call of `count` calls in a row, without the cost of crossing from Python. */
 FOVEA_CAPI int fovea_capi_repeat(const fovea_capi_call* call, int64_t count, double* nanoseconds);
+
+FOVEA_CAPI int fovea_capi_flex_attention_backward(const fovea_capi_call* call,
+                                                  const fovea_capi_backward* backward);
+FOVEA_CAPI int fovea_capi_backward_workspace_bytes(const fovea_capi_call* call,
+                                                   const fovea_capi_backward* backward,
+                                                   size_t* bytes);
 
 FOVEA_CAPI int fovea_capi_measure_fma_peak(int32_t threads, double* flops);
 /* One line a backend: name, availability, detail. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forward on the CPU, fp32: every variant against torch's SDPA and compiled FlexAttention."""
+"""Forward on the CPU, fp32 and bf16: every variant against torch's SDPA and FlexAttention."""
 
 import dataclasses
 
@@ -10,7 +10,9 @@ import peers
 import variants
 
 NAME = "cpu-forward"
-TOLERANCE = 1e-4  # fp32 on both sides, outputs of order 1
+# By dtype: both sides round, outputs are of order 1.
+TOLERANCE = {"fp32": 1e-4, "bf16": 2e-2}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 REFERENCE_ROWS = 4
 BLOCK = 128
 
@@ -22,10 +24,11 @@ class Case:
     heads: int
     length: int
     head_dim: int
+    dtype: str = "fp32"
 
     def __str__(self):
         shape = f"B{self.batch}H{self.heads}L{self.length}D{self.head_dim}"
-        return f"forward {self.variant} fp32 {shape}"
+        return f"forward {self.variant} {self.dtype} {shape}"
 
     @property
     def shape(self):
@@ -38,24 +41,59 @@ QUICK = ("dense", "causal", "window256", "alibi+causal", "t5bias")
 
 def cases(quick):
     names = QUICK if quick else tuple(variants.VARIANTS)
-    found = [Case(name, 1, 4, 4096, dim) for dim in (64, 128) for name in names]
+    kinds = [(dtype, dim) for dtype in DTYPES for dim in (64, 128)]
+    found = [Case(name, 1, 4, 4096, dim, dtype) for dtype, dim in kinds for name in names]
     return [*found, SMALL]
 
 
 # What the project wants of each row; a bench reports, it does not fail on these.
 PEAK_GOALS = {"dense": 0.85, "causal": 0.80}
 PLAIN_GOALS = {"alibi": 1.10, "t5bias": 1.10, "softcap": 1.25}
-SDPA_GOALS = {("dense", 64): 1.25, ("dense", 128): 1.18, ("causal", 64): 1.3, ("causal", 128): 1.3}
+SDPA_GOALS = {
+    "fp32": {("dense", 64): 1.25, ("dense", 128): 1.18, ("causal", 64): 1.3, ("causal", 128): 1.3},
+    "bf16": {("dense", 64): 2.3, ("dense", 128): 2.1, ("causal", 64): 2.2, ("causal", 128): 2.2},
+}
 
 
 def ratio_goal(case, peer):
     if peer is None:
         return None
     if peer == "torch-sdpa":
-        return 1.8 if case == SMALL else SDPA_GOALS[case.variant, case.head_dim]
+        return 1.8 if case == SMALL else SDPA_GOALS[case.dtype][case.variant, case.head_dim]
+    if case.dtype == "bf16":
+        return 3.5
     if case.variant == "t5bias":
         return 3.3 if case.head_dim == 64 else 2.8
     return 1.75 if case.head_dim == 64 else 1.5
+
+
+class Inputs:
+    """Query, key and value: numpy arrays, or torch tensors of what numpy does not have."""
+
+    def __init__(self, context, case):
+        random = numpy.random.default_rng(1)
+        self.arrays = [random.standard_normal(case.shape, dtype=numpy.float32) for _ in range(3)]
+        if case.dtype != "fp32":
+            if context.torch is None:
+                raise fovea_capi.FoveaError(
+                    2, f"{case.dtype} tensors come from torch, which is missing"
+                )
+            dtype = getattr(context.torch, DTYPES[case.dtype])
+            self.arrays = [context.torch.from_numpy(x).to(dtype) for x in self.arrays]
+
+    def empty(self):
+        first = self.arrays[0]
+        if isinstance(first, numpy.ndarray):
+            return numpy.full(first.shape, numpy.nan, numpy.float32)
+        return first.new_full(first.shape, float("nan"))
+
+    def tensors(self, torch):
+        return [x if hasattr(x, "data_ptr") else torch.from_numpy(x) for x in self.arrays]
+
+
+def as_floats(x):
+    """A float32 numpy array of any array or tensor."""
+    return x.float().numpy() if hasattr(x, "data_ptr") else x
 
 
 class Ours:
@@ -70,9 +108,9 @@ class Ours:
             self.mask = fovea_capi.BlockMask(
                 program, case.length, case.length, case.batch, case.heads, (BLOCK, BLOCK)
             )
-        self.out = numpy.full(case.shape, numpy.nan, numpy.float32)
+        self.out = inputs.empty()
         self.call = fovea_capi.Call(
-            *inputs,
+            *inputs.arrays,
             self.out,
             score_mod=variants.program_of(variant.score, *sizes) if with_score else None,
             block_mask=self.mask,
@@ -97,7 +135,9 @@ def reference_error(ours, case):
     for _ in range(REFERENCE_ROWS):
         b, h, q = (int(random.integers(limit)) for limit in case.shape[:3])
         row, _ = ours.call.reference_row(b, h, q)
-        worst = max(worst, harness.max_error(ours.out[b, h, q].astype(numpy.float64), row))
+        worst = max(
+            worst, harness.max_error(as_floats(ours.out)[b, h, q].astype(numpy.float64), row)
+        )
     return worst
 
 
@@ -106,7 +146,7 @@ def torch_contenders(context, flex, case, inputs):
     torch = context.torch
     if torch is None:
         return {}, None
-    tensors = [torch.from_numpy(array) for array in inputs]
+    tensors = inputs.tensors(torch)
     variant, found, first = variants.VARIANTS[case.variant], {}, None
     if case.variant in ("dense", "causal"):
         found["torch-sdpa"] = peers.sdpa(torch, *tensors, case.variant == "causal")
@@ -126,16 +166,16 @@ def check_outputs(context, case, ours, contenders):
     ours.run()
     errors = {"reference": reference_error(ours, case)}
     for peer, run in contenders.items():
-        errors[peer] = harness.max_error(ours.out, run().numpy())
+        errors[peer] = harness.max_error(as_floats(ours.out), as_floats(run()))
+    allowed = TOLERANCE[case.dtype]
     for name, error in errors.items():
-        if not error <= TOLERANCE:
-            context.fail(f"{case}: differs from {name} by {error:.2e}, allowed {TOLERANCE:.0e}")
+        if not error <= allowed:
+            context.fail(f"{case}: differs from {name} by {error:.2e}, allowed {allowed:.0e}")
     return errors
 
 
 def measure(context, flex, case):
-    random = numpy.random.default_rng(1)
-    inputs = [random.standard_normal(case.shape, dtype=numpy.float32) for _ in range(3)]
+    inputs = Inputs(context, case)
     ours = Ours(context, case, inputs)
     contenders, first_call = torch_contenders(context, flex, case, inputs)
     if first_call is not None:
