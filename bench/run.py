@@ -17,6 +17,10 @@ import harness
 import peers
 
 
+# Several benches by one name.
+GROUPS = {"cpu": ("cpu-forward", "cpu-backward", "cpu-decode", "overhead")}
+
+
 def find_cases():
     """{name: module}, one file in cases/ a bench."""
     folder = Path(__file__).resolve().parent / "cases"
@@ -34,7 +38,8 @@ def positive(text):
 
 def parse_arguments(names):
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)} or all")
+    known = ", ".join((*names, *GROUPS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{known} or all")
     parser.add_argument("--case", metavar="TEXT", help="only cases whose name contains it")
     parser.add_argument("--no-peers", action="store_true", help="ours alone")
     parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
@@ -46,9 +51,10 @@ def parse_arguments(names):
     arguments = parser.parse_args()
     if arguments.names == ["all"]:
         arguments.names = list(names)
+    arguments.names = [n for name in arguments.names for n in GROUPS.get(name, (name,))]
     for name in arguments.names:
         if name not in names:
-            parser.error(f"bench name: expected one of {', '.join(names)}, got {name}")
+            parser.error(f"bench name: expected one of {known}, got {name}")
     if not arguments.names and not arguments.list:
         parser.error("expected the name of a bench; --list shows them")
     return arguments
