@@ -16,7 +16,6 @@ import fovea_capi
 import harness
 import peers
 
-
 # Several benches by one name.
 GROUPS = {"cpu": ("cpu-forward", "cpu-backward", "cpu-decode", "overhead")}
 
