@@ -55,6 +55,7 @@ def jax_attention(jax, query, key, value):
 def torch_chunked(torch, query, key, value):
     from memory_efficient_attention import efficient_dot_product_attention_pt
 
+    warnings.filterwarnings("ignore", module=r"torch\..*")  # it always checkpoints
     turned = [tensor.transpose(1, 2) for tensor in (query, key, value)]
     return lambda: efficient_dot_product_attention_pt(*turned).transpose(1, 2)
 

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
+#include <string>
+#include <utility>
+
 #include <fovea/chunked_attention.h>
+#include <fovea/dropout.h>
 #include <fovea/error.h>
 #include <fovea/value.h>
 #include "api.h"
@@ -96,10 +101,23 @@ BlockMask mask_of(const char* where, const TensorView& tensor, const Problem& p,
   return mask::mask_of_tensor(where, mask, p.q_len, p.kv_len, executor);
 }
 
-BlockMask mask_of(Causal causal, const Problem& p) {
+// Made here and not by flex_attention, which would keep the mask for a next call with the same tensor.
+BlockMask with_causal(const BlockMask& mask, Causal causal, const Problem& p) {
+  if (causal == Causal::none) return mask;
   const int64_t shift = causal == Causal::lower_right ? p.kv_len - p.q_len : 0;
-  return create_block_mask([=](auto, auto, auto q, auto kv) { return kv <= q + shift; },
-                           {.q_len = p.q_len, .kv_len = p.kv_len});
+  return and_masks(mask,
+                   create_block_mask([=](auto, auto, auto q, auto kv) { return kv <= q + shift; },
+                                     {.q_len = p.q_len, .kv_len = p.kv_len}));
+}
+
+Program weight_mod_of(const char* where, const ChunkedOptions& options) {
+  if (options.dropout == 0) return {};
+  const auto needs = [&](const char* rule, const std::optional<TensorView>& tensor) {
+    core::require(tensor.has_value(), where, rule, "an i64 tensor of one element", "none");
+  };
+  needs("dropout must have a seed", options.seed);
+  needs("dropout must have an offset", options.offset);
+  return dropout(options.dropout, *options.seed, *options.offset);
 }
 
 /// The call as flex_attention takes it.
@@ -129,12 +147,12 @@ FlexCall as_flex(const char* where, const TensorView& query, const TensorView& k
     Checker(where, p).check("bias", *options.bias);
     flex.score_mod = add_bias(*options.bias);
   }
+  flex.weight_mod = weight_mod_of(where, options);
   if (options.mask) {
-    flex.block_mask = mask_of(where, *options.mask, p, api::executor_of(flex));
-  }
-  if (options.causal != Causal::none) {
-    const BlockMask causal = mask_of(options.causal, p);
-    flex.block_mask = flex.block_mask ? and_masks(flex.block_mask, causal) : causal;
+    const BlockMask mask = mask_of(where, *options.mask, p, api::executor_of(flex));
+    flex.block_mask = with_causal(mask, options.causal, p);
+  } else {
+    flex.causal = options.causal;
   }
   return call;
 }

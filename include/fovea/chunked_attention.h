@@ -29,10 +29,15 @@ struct ChunkedOptions {
   /// True where a query may attend to a key. bool; (B, Hq, Lq, Lk), each of them or 1, or (B, Lk) for
   /// padded keys; any strides. It is read once to find the blocks that it leaves out.
   std::optional<TensorView> mask = std::nullopt;
-  Causal causal = Causal::none;                ///< besides the mask
+  Causal causal = Causal::none;  ///< besides the mask
+  /// Of the weights, after the softmax: each becomes 0 with this probability, else is divided by
+  /// 1 - dropout. With seed and offset, i64 of one element each: <fovea/dropout.h>.
+  double dropout = 0;
+  std::optional<TensorView> seed = std::nullopt;
+  std::optional<TensorView> offset = std::nullopt;
   std::optional<double> scale = std::nullopt;  ///< default 1/sqrt(head_dim)
   std::optional<TensorView> lse = std::
-      nullopt;  ///< output (B, Hq, Lq) f32, in either layout: natural log of the sum of exp(score)
+      nullopt;  ///< output (B, Hq, Lq) f32 or f64, in either layout: natural log of the sum of exp(score)
   /// At least 1. The most queries and keys whose scores are held at a time: the packages allocate as
   /// much, these kernels less (128 x 256 a thread, whatever is said here). No result depends on it.
   int64_t query_chunk = 1024;
@@ -42,7 +47,7 @@ struct ChunkedOptions {
   std::string backend = {};      ///< empty: the first that can; else a name of backends()
 };
 
-/// out = softmax(q k^T * scale + bias, where mask and causal allow) v, without a matrix of scores.
+/// out = dropout(softmax(q k^T * scale + bias, where mask and causal allow)) v, without a matrix of scores.
 ///
 ///   query (B, Hq, Lq, E), key (B, Hkv, Lk, E), value (B, Hkv, Lk, Ev), out (B, Hq, Lq, Ev), or with
 ///   length before heads (Layout::bnhe); any strides, dtypes as flex_attention. Hq must be a multiple

@@ -108,6 +108,23 @@ TEST(ChunkedAttentionError, Mask) {
             "got 5");
 }
 
+TEST(ChunkedAttentionError, Dropout) {
+  const int64_t number = 3;
+  Call call;
+  call.options.dropout = 0.5;
+  EXPECT_EQ(call.run(),
+            "[chunked_attention] dropout must have a seed: expected an i64 tensor of one element, "
+            "got none");
+  call.options.seed = view(&number, {1});
+  EXPECT_EQ(
+      call.run(),
+      "[chunked_attention] dropout must have an offset: expected an i64 tensor of one element, "
+      "got none");
+  call.options.offset = view(&number, {1});
+  call.options.dropout = 1.5;
+  EXPECT_EQ(call.run().find("[dropout] p "), 0U) << call.run();
+}
+
 TEST(ChunkedAttentionError, AMaskOnAnotherDevice) {
   Call call;
   call.tensor.device = {DeviceType::cuda, 0};

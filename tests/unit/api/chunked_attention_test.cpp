@@ -288,6 +288,68 @@ TEST(ChunkedAttention, BiasOfAnyFloatAndStrides) {
   EXPECT_EQ(call.out, want);
 }
 
+// What flex_attention makes of the same weight_mod.
+TEST(ChunkedAttention, DropoutIsTheOneOfFlexAttention) {
+  Call call({.kv_len = 300});
+  const int64_t seed = 42, offset = 7;
+  call.options.dropout = 0.25;
+  call.options.seed = view(&seed, {1});
+  call.options.offset = view(&offset, {1});
+  const Shape& s = call.shape;
+  call.bias = Bias({1, 1, 130, 300}, normal(130 * 300, 15));
+  call.run();
+  const std::vector<float> got = call.out;
+  const Capture bias = capture(view_of(*call.bias));
+  FlexOptions options;
+  options.score_mod =
+      score_mod([=](auto x, auto, auto, auto q, auto kv) { return x + bias(0, 0, q, kv); });
+  options.weight_mod = dropout(0.25, view(&seed, {1}), view(&offset, {1}));
+  flex_attention(call.tensor(call.query, s.heads, s.q_len, s.dim),
+                 call.tensor(call.key, s.key_heads, s.kv_len, s.dim),
+                 call.tensor(call.value, s.key_heads, s.kv_len, s.value_dim),
+                 call.tensor(call.out, s.heads, s.q_len, s.value_dim), options);
+  EXPECT_EQ(call.out, got);
+  call.options.dropout = 0;
+  EXPECT_TRUE(call.is_right());
+  EXPECT_NE(call.out, got);
+}
+
+// All weights are dropped or none; lse knows nothing of it.
+TEST(ChunkedAttention, DropoutOfAllWeights) {
+  Call call({});
+  const int64_t number = 1;
+  call.options.dropout = 1;
+  call.options.seed = call.options.offset = view(&number, {1});
+  call.run();
+  EXPECT_EQ(call.out, std::vector<float>(call.out.size(), 0.0F));
+  const std::vector<float> lse = call.lse;
+  call.options.dropout = 0;
+  call.run();
+  EXPECT_EQ(call.lse, lse);
+}
+
+TEST(ChunkedAttention, SixteenBitTensors) {
+  Call call({.q_len = 40, .kv_len = 300});
+  const auto halves = [](std::vector<float>& data) {
+    std::vector<Float16> result;
+    for (float& x : data) {
+      result.emplace_back(x);
+      x = static_cast<float>(result.back());
+    }
+    return result;
+  };
+  const auto q = halves(call.query), k = halves(call.key), v = halves(call.value);
+  call.mask = random_mask({1, 1, 40, 300}, 16, 3);
+  call.run();
+  const std::vector<float> want = call.out;
+  const Shape& s = call.shape;
+  chunked_attention(view(q.data(), {s.batch, s.heads, s.q_len, s.dim}),
+                    view(k.data(), {s.batch, s.key_heads, s.kv_len, s.dim}),
+                    view(v.data(), {s.batch, s.key_heads, s.kv_len, s.value_dim}),
+                    call.tensor(call.out, s.heads, s.q_len, s.value_dim), call.options);
+  for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(call.out[i], want[i], 1e-5) << i;
+}
+
 TEST(ChunkedAttention, SameBitsForAnyChunksAndThreads) {
   Call call({.q_len = 300, .kv_len = 500});
   call.mask = random_mask({1, 4, 300, 500}, 13, 3);

@@ -14,9 +14,13 @@ namespace {
 constexpr Colour kRed{200, 0, 0};
 constexpr int64_t kWidth = 500, kHeight = 400;
 
+// At (x, y) or beside it, where rounding may have put a line.
 bool is_red(const Image& image, int64_t x, int64_t y) {
-  const uint8_t* pixel = image.row(y) + x * 3;
-  return pixel[0] == kRed.r && pixel[1] == kRed.g && pixel[2] == kRed.b;
+  for (int64_t i = 0; i < 9; ++i) {
+    const uint8_t* pixel = image.row(y + i / 3 - 1) + (x + i % 3 - 1) * 3;
+    if (pixel[0] == kRed.r && pixel[1] == kRed.g && pixel[2] == kRed.b) return true;
+  }
+  return false;
 }
 
 Frame draw_points(Image& image, std::vector<Point> points) {
@@ -45,7 +49,7 @@ TEST(LogPlot, StaysWithinItsPart) {
   for (int64_t y = 0; y < kHeight + 50; ++y) {
     for (int64_t x = 0; x < kWidth + 50; ++x) {
       const bool inside = x >= 25 && y >= 25 && x < kWidth + 25 && y < kHeight + 25;
-      if (!inside) ASSERT_EQ(image.row(y)[x * 3 + 1], 255) << x << ", " << y;
+      ASSERT_TRUE(inside || image.row(y)[x * 3 + 1] == 255) << x << ", " << y;
     }
   }
 }
