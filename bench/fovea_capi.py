@@ -413,6 +413,11 @@ class Call:
     def run(self):
         check(library().fovea_capi_flex_attention(self.reference_to_c))
 
+    def run_chunked(self, query_chunk, key_chunk):
+        """As chunked_attention."""
+        chunks = ctypes.c_int64(query_chunk), ctypes.c_int64(key_chunk)
+        check(library().fovea_capi_chunked_attention(self.reference_to_c, *chunks))
+
     def repeat(self, count):
         """Nanoseconds a call, over `count` calls made from C."""
         nanoseconds = ctypes.c_double()

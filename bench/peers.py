@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peers: torch's scaled_dot_product_attention and compiled FlexAttention, on the CPU."""
+"""The peers on the CPU: torch's scaled_dot_product_attention and compiled FlexAttention, jax's
+attention, and the chunked attention of memory-efficient-attention."""
 
 import shutil
 import time
@@ -23,6 +24,40 @@ def sdpa(torch, query, key, value, causal):
     """A callable that runs it once and returns the output tensor."""
     function = torch.nn.functional.scaled_dot_product_attention
     return lambda: function(query, key, value, is_causal=causal)
+
+
+def import_jax():
+    """jax, or None. Call it after torch is there: both bring an OpenMP of their own."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    return jax
+
+
+def jax_attention(jax, query, key, value):
+    """{peer: callable} of jax's own attention and of Rabe and Staats' chunks, compiled."""
+    from memory_efficient_attention import efficient_dot_product_attention_jax
+
+    functions = {
+        "jax-sdpa": jax.nn.dot_product_attention,
+        "jax-chunked": efficient_dot_product_attention_jax,
+    }
+    arrays = [jax.device_put(numpy.swapaxes(array, 1, 2)) for array in (query, key, value)]
+
+    def ready(function):
+        compiled = jax.jit(function).lower(*arrays).compile()
+        return lambda: numpy.swapaxes(compiled(*arrays).block_until_ready(), 1, 2)
+
+    return {name: ready(function) for name, function in functions.items()}
+
+
+def torch_chunked(torch, query, key, value):
+    from memory_efficient_attention import efficient_dot_product_attention_pt
+
+    warnings.filterwarnings("ignore", module=r"torch\..*")  # it always checkpoints
+    turned = [tensor.transpose(1, 2) for tensor in (query, key, value)]
+    return lambda: efficient_dot_product_attention_pt(*turned).transpose(1, 2)
 
 
 def flex_obstacle(torch):

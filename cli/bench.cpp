@@ -28,10 +28,19 @@ void add_bench(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   forward->add_option("--heads", options->heads)->check(CLI::Range(1, 1024))->capture_default_str();
-  forward
-      ->add_option("--threads", options->threads, "default: FOVEA_NUM_THREADS, else the processors")
-      ->check(CLI::Range(1, 1024));
+  const auto add_threads = [&](CLI::App* bench) {
+    bench
+        ->add_option("--threads", options->threads,
+                     "default: FOVEA_NUM_THREADS, else the processors")
+        ->check(CLI::Range(1, 1024));
+  };
+  add_threads(forward);
   add("masks", "create_block_mask from 4096 to 1048576 tokens", bench_masks);
+  auto* chunked =
+      add("chunked", "chunked_attention from 64 to 65536 tokens, time and memory", bench_chunked);
+  chunked->add_flag("--long", options->to_a_million, "to 1048576 tokens; takes most of an hour");
+  chunked->add_option("--png", options->png, "file for a plot");
+  add_threads(chunked);
 }
 
 }  // namespace fovea::cli

@@ -12,9 +12,12 @@ struct BenchOptions {
   int64_t heads = 4;
   int repeats = 9;
   int threads = 0;  ///< 0: the default pool
+  std::string png;  ///< of chunked: file for a plot; empty: none
+  bool to_a_million = false;
 };
 
 int bench_cpu_forward(const BenchOptions& options);
 int bench_masks(const BenchOptions& options);
+int bench_chunked(const BenchOptions& options);
 
 }  // namespace fovea::cli

@@ -30,6 +30,25 @@ Executor& executor_of(const FlexOptions& options) {
   return options.executor ? *options.executor : default_executor();
 }
 
+void run_forward(const char* where, const TensorView& query, const TensorView& key,
+                 const TensorView& value, const TensorView& out, const FlexOptions& options) {
+  const auto problem = attention::validate(where, query, key, value, out, options);
+  const auto choice = attention::choose(where, registry(), problem, options.backend);
+  Executor& executor = executor_of(options);
+  if (core::check()) attention::check_elements(choice.problem, executor);
+  const std::size_t bytes = choice.backend->workspace_bytes(*choice.plan, choice.problem, executor);
+  const attention::ScratchMemory scratch(where, options.workspace, bytes);
+  choice.backend->forward(*choice.plan, choice.problem, scratch.workspace(), executor);
+}
+
+std::size_t forward_bytes(const char* where, const TensorView& query, const TensorView& key,
+                          const TensorView& value, const TensorView& out,
+                          const FlexOptions& options) {
+  const auto problem = attention::validate(where, query, key, value, out, options);
+  const auto choice = attention::choose(where, registry(), problem, options.backend);
+  return choice.backend->workspace_bytes(*choice.plan, choice.problem, executor_of(options));
+}
+
 }  // namespace api
 
 using api::executor_of;
@@ -37,22 +56,12 @@ using api::registry;
 
 void flex_attention(const TensorView& query, const TensorView& key, const TensorView& value,
                     const TensorView& out, const FlexOptions& options) {
-  constexpr const char* kWhere = "flex_attention";
-  const auto problem = attention::validate(kWhere, query, key, value, out, options);
-  const auto choice = attention::choose(kWhere, registry(), problem, options.backend);
-  Executor& executor = executor_of(options);
-  if (core::check()) attention::check_elements(choice.problem, executor);
-  const std::size_t bytes = choice.backend->workspace_bytes(*choice.plan, choice.problem, executor);
-  const attention::ScratchMemory scratch(kWhere, options.workspace, bytes);
-  choice.backend->forward(*choice.plan, choice.problem, scratch.workspace(), executor);
+  api::run_forward("flex_attention", query, key, value, out, options);
 }
 
 std::size_t workspace_bytes(const TensorView& query, const TensorView& key, const TensorView& value,
                             const TensorView& out, const FlexOptions& options) {
-  constexpr const char* kWhere = "workspace_bytes";
-  const auto problem = attention::validate(kWhere, query, key, value, out, options);
-  const auto choice = attention::choose(kWhere, registry(), problem, options.backend);
-  return choice.backend->workspace_bytes(*choice.plan, choice.problem, executor_of(options));
+  return api::forward_bytes("workspace_bytes", query, key, value, out, options);
 }
 
 void prepare(const TensorView& query, const TensorView& key, const TensorView& value,

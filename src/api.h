@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+
 #include <fovea/attention.h>
 #include "attention/dispatch.h"
 
@@ -9,5 +11,12 @@ namespace fovea::api {
 
 const attention::BackendRegistry& registry();  // every backend that is built in
 Executor& executor_of(const FlexOptions& options);
+
+/// flex_attention and workspace_bytes under another name.
+void run_forward(const char* where, const TensorView& query, const TensorView& key,
+                 const TensorView& value, const TensorView& out, const FlexOptions& options);
+std::size_t forward_bytes(const char* where, const TensorView& query, const TensorView& key,
+                          const TensorView& value, const TensorView& out,
+                          const FlexOptions& options);
 
 }  // namespace fovea::api

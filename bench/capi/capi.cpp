@@ -105,6 +105,23 @@ int fovea_capi_flex_attention(const fovea_capi_call* call) {
   return guarded([&] { Call(*call).run(); });
 }
 
+int fovea_capi_chunked_attention(const fovea_capi_call* call, int64_t query_chunk,
+                                 int64_t key_chunk) {
+  return guarded([&] {
+    const Call in(*call);
+    const fovea::FlexOptions& from = in.options;
+    fovea::ChunkedOptions options;
+    options.scale = from.scale;
+    options.lse = from.lse;
+    options.query_chunk = query_chunk;
+    options.key_chunk = key_chunk;
+    options.workspace = from.workspace;
+    options.executor = from.executor;
+    options.backend = from.backend;
+    fovea::chunked_attention(in.query, in.key, in.value, in.out, options);
+  });
+}
+
 int fovea_capi_workspace_bytes(const fovea_capi_call* call, size_t* bytes) {
   return guarded([&] {
     const Call in(*call);

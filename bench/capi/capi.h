@@ -158,6 +158,9 @@ FOVEA_CAPI void fovea_capi_executor_free(fovea_capi_executor* executor);
 FOVEA_CAPI int fovea_capi_default_threads(int32_t* threads);
 
 FOVEA_CAPI int fovea_capi_flex_attention(const fovea_capi_call* call);
+/* chunked_attention of the call's tensors, which have heads before the length; without its mods. */
+FOVEA_CAPI int fovea_capi_chunked_attention(const fovea_capi_call* call, int64_t query_chunk,
+                                            int64_t key_chunk);
 FOVEA_CAPI int fovea_capi_workspace_bytes(const fovea_capi_call* call, size_t* bytes);
 FOVEA_CAPI int fovea_capi_prepare(const fovea_capi_call* call);
 FOVEA_CAPI int fovea_capi_explain(const fovea_capi_call* call, char* buffer, size_t capacity,

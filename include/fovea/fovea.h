@@ -6,6 +6,7 @@
 #include <fovea/attention_backward.h>
 #include <fovea/block_mask.h>
 #include <fovea/block_mask_file.h>
+#include <fovea/chunked_attention.h>
 #include <fovea/config.h>
 #include <fovea/dropout.h>
 #include <fovea/dtype.h>
