@@ -54,16 +54,6 @@ class CCall(ctypes.Structure):
     ]
 
 
-class CBackward(ctypes.Structure):
-    _fields_ = [
-        *[(name, CTensor) for name in ("dout", "dquery", "dkey", "dvalue")],
-        ("dcaptures", ctypes.POINTER(CTensor)),
-        ("capture_count", ctypes.c_int32),
-        ("workspace", ctypes.c_void_p),
-        ("workspace_bytes", ctypes.c_size_t),
-    ]
-
-
 class CMaskOptions(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64)
@@ -455,35 +445,6 @@ class Call:
             )
         )
         return row, lse.value
-
-
-class BackwardCall:
-    """The gradients of a Call, which has run with an lse. `gradients`: dquery, dkey, dvalue, each
-    None if not wanted; `captures`: likewise by the score_mod's slots."""
-
-    def __init__(self, call, dout, gradients, captures=()):
-        self.call = call
-        self.keep = [dout, *gradients, *captures]
-        self.tensors = (CTensor * max(1, len(captures)))(*[to_ctensor(c) for c in captures])
-        self.c = CBackward(*[to_ctensor(x) for x in (dout, *gradients)])
-        self.c.dcaptures = self.tensors
-        self.c.capture_count = len(captures)
-        size = ctypes.c_size_t()
-        check(
-            library().fovea_capi_backward_workspace_bytes(
-                call.reference_to_c, ctypes.byref(self.c), ctypes.byref(size)
-            )
-        )
-        self.workspace = aligned_bytes(size.value)
-        self.c.workspace = self.workspace.ctypes.data
-        self.c.workspace_bytes = self.workspace.size
-
-    def run(self):
-        check(
-            library().fovea_capi_flex_attention_backward(
-                self.call.reference_to_c, ctypes.byref(self.c)
-            )
-        )
 
 
 def create_mask(mod, q_len, kv_len, batch=1, heads=1):

@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import fovea_backward
 import fovea_capi
 import harness
 import numpy
@@ -66,7 +67,7 @@ class Ours:
             numpy.full(c.shape, numpy.nan, numpy.float32) if c.dtype.kind == "f" else None
             for c in captures
         ]
-        self.call = fovea_capi.BackwardCall(self.forward, dout, self.gradients, self.captures)
+        self.call = fovea_backward.BackwardCall(self.forward, dout, self.gradients, self.captures)
         self.run = self.call.run
 
     def flops(self, case):
