@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/config.h"
+#include "cpu/attention/backward.h"
 #include "cpu/attention/float64_backend.h"
 #include "cpu/attention/forward.h"
 #include "cpu/attention/forward_programs.h"
@@ -15,6 +16,7 @@ namespace fovea::cpu {
 namespace {
 
 using attention::Backend;
+using attention::BackwardProblem;
 using attention::Plan;
 using attention::Problem;
 using attention::Support;
@@ -48,6 +50,27 @@ class CpuPlan final : public Plan {
 };
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
+
+class BackwardPlan final : public Plan {
+ public:
+  BackwardPlan(Isa chosen, const Problem& problem)
+      : isa(chosen), kernels(backward_kernels(chosen)), program(lower({}, problem.mask_mod)) {}
+
+  std::string describe() const override {
+    std::string text = "instruction set " + std::string(name_of(isa)) +
+                       ", products in f32; chunks of keys, whose gradients of queries are added "
+                       "in order\n";
+    return text + (program.empty() ? "no program\n" : program.describe());
+  }
+
+  const Isa isa;
+  const BackwardKernels& kernels;
+  const TileProgram program;
+};
+
+const BackwardPlan& as_backward_plan(const Plan& plan) {
+  return static_cast<const BackwardPlan&>(plan);
+}
 
 class CpuBackend final : public Backend {
  public:
@@ -110,6 +133,42 @@ class CpuBackend final : public Backend {
     const CpuPlan& cpu = as_cpu_plan(plan);
     const ForwardBindings bindings = bind(cpu.programs, problem);
     run_forward(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
+  }
+
+  Support can_run_backward(const BackwardProblem& problem) const override {
+    const Problem& p = problem.forward;
+    Support support;
+    const auto refuse = [&](bool it, const char* what) {
+      if (it)
+        support.reasons.push_back(std::string("the f32 kernels of gradients have no ") + what);
+    };
+    refuse(static_cast<bool>(p.score_mod), "score_mod");
+    refuse(static_cast<bool>(p.weight_mod), "weight_mod");
+    refuse(p.sinks.has_value(), "sinks");
+    refuse(p.needs_64_bits, "integers of 64 bits");
+    for (const TensorView* tensor : {&p.query, &p.key, &p.value, &problem.dout}) {
+      refuse(tensor->dtype == DType::f64, "f64");
+      check_device(support, "a tensor", *tensor);
+    }
+    return support;
+  }
+  void backward_plan_key(const BackwardProblem& problem, std::string& key) const override {
+    plan_key(problem.forward, key);
+  }
+  std::shared_ptr<const Plan> prepare_backward(const BackwardProblem& problem) const override {
+    return std::make_shared<BackwardPlan>(isa(), problem.forward);
+  }
+  std::size_t backward_workspace_bytes(const Plan& plan, const BackwardProblem& problem,
+                                       const Executor& executor) const override {
+    const BackwardPlan& cpu = as_backward_plan(plan);
+    return cpu::backward_workspace_bytes(cpu.kernels, cpu.program, problem, executor.num_threads());
+  }
+  void backward(const Plan& plan, const BackwardProblem& problem, const Workspace& workspace,
+                Executor& executor) const override {
+    const BackwardPlan& cpu = as_backward_plan(plan);
+    TileBinding binding;
+    if (!cpu.program.empty()) binding = bind(cpu.program, {}, problem.forward.mask_mod);
+    run_backward(cpu.kernels, cpu.program, binding, problem, workspace, executor);
   }
 
  private:
