@@ -32,4 +32,4 @@ def dropped(weight_mod, p):
 
 
 def _bits(key, a, b):
-    return function("random_bits", key, a, b, kind="i32")
+    return function("philox", key, a, b, kind="i32")

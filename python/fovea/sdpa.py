@@ -96,11 +96,11 @@ class _Call:
         self.mask, self.dropout_p, self.scale = attn_mask, float(dropout_p), scale
         self.enable_gqa = enable_gqa
         self.causal = "upper_left" if is_causal else None
+        if attn_mask is not None and not isinstance(attn_mask, CausalBias):
+            self.mask = _ours(attn_mask, query, key)
         self._check(is_causal)
-        if isinstance(attn_mask, CausalBias):
-            self.causal, self.mask = attn_mask.variant, None
-        elif attn_mask is not None and not isinstance(attn_mask, torch.Tensor):
-            self.causal, self.mask = _of_torch_bias(attn_mask), None
+        if isinstance(self.mask, CausalBias):
+            self.causal, self.mask = self.mask.variant, None
 
     def _check(self, is_causal):
         q, k, v = self.query, self.key, self.value
@@ -155,11 +155,17 @@ class _Call:
             )
 
 
-def _of_torch_bias(bias):
-    variant = getattr(bias, "variant", None)
-    if variant is None:
-        raise TypeError(f"attn_mask: expected a tensor or a causal bias, got {type(bias).__name__}")
-    return "upper_left" if variant.name == "UPPER_LEFT" else "lower_right"
+def _ours(mask, query, key):
+    """A mask as it is, or our CausalBias of torch's (a tensor in name only)."""
+    variant = getattr(mask, "variant", None)
+    if variant is not None:
+        upper_left = getattr(variant, "name", "") == "UPPER_LEFT"
+        return CausalBias(
+            "upper_left" if upper_left else "lower_right", query.size(-2), key.size(-2)
+        )
+    if not isinstance(mask, torch.Tensor):
+        raise TypeError(f"attn_mask: expected a tensor or a causal bias, got {type(mask).__name__}")
+    return mask
 
 
 def _fused_reasons(call):

@@ -170,7 +170,8 @@ BackwardResult backward_autograd(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETER
         "not "
         "differentiate its backward pass)",
         1);
-    tensor = (*node)(variable_list{tensor})[0];
+    // Of something that wants a gradient, else the node would not be asked.
+    tensor = (*node)(variable_list{tensor.detach().requires_grad_()})[0];
   };
   refuse(std::get<0>(result));
   refuse(std::get<1>(result));
