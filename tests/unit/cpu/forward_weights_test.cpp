@@ -48,8 +48,9 @@ const std::vector<NamedMod>& mods() {
        }),
        true},
       {"square", weight_mod([](auto w, auto, auto, auto, auto) { return w * w; }), false},
-      {"not 0 at 0",
-       weight_mod([=](auto w, auto, auto, auto q, auto) { return 0.001f * gate[q] + 0.005f * exp(-w); }),
+      {"not 0 at 0", weight_mod([=](auto w, auto, auto, auto q, auto) {
+         return 0.001f * gate[q] + 0.005f * exp(-w);
+       }),
        false},
       {"threshold",
        weight_mod([](auto w, auto, auto, auto, auto) { return where(w > 0.011f, w, 0.005f); }),
