@@ -28,7 +28,7 @@ FOVEA_INLINE int64_t vectors_of(int64_t n) { return (n + kLanes - 1) / kLanes; }
 /// One worker's memory.
 struct ForwardScratch {
   int64_t score_row, value_row;  // floats from row to row
-  float *queries, *scores, *values, *reference, *sum, *largest;
+  float *queries, *norms, *scores, *values, *reference, *sum, *largest;
   void *machine, *weight_machine;
   size_t bytes;
 
@@ -40,6 +40,7 @@ struct ForwardScratch {
     bytes = 0;
     char* base = static_cast<char*>(memory);
     queries = take(base, call.max_rows * call.head_dim);
+    norms = take(base, call.max_rows);
     scores = take(base, call.max_rows * score_row);
     values = take(base, call.max_rows * value_row);
     reference = take(base, call.max_rows);
@@ -81,8 +82,8 @@ class ForwardKernel {
   void run() {
     const float scale = call_.has_score_mod ? call_.scale : call_.scale * kLog2E;
     if constexpr (kPairs) {
-      copy_queries();
       score_factor_ = scale;  // queries keep the bits that they have
+      copy_queries();
     } else {
       with_elements(call_.query.dtype, call_.query.data,
                     [&](const auto* data) { load_queries(data, scale); });
@@ -123,6 +124,7 @@ class ForwardKernel {
         store(to + k, load(from + k) * scale);
       }
       for (; k < call_.head_dim; ++k) to[k] = load_one(from + k * q.column) * scale;
+      scratch_.norms[r] = norm_of(to);
     }
   }
 
@@ -137,7 +139,36 @@ class ForwardKernel {
         for (int64_t k = 0; k < call_.head_dim; ++k) to[k].bits = from[k * q.column].bits;
       }
       if (call_.head_dim % 2 != 0) to[call_.head_dim].bits = 0;
+      scratch_.norms[r] = norm_of(to) * __builtin_fabsf(score_factor_);
     }
+  }
+
+  template <class Element>
+  float norm_of(const Element* row) const {
+    Floats squares = {};
+    int64_t k = 0;
+    for (; k + kLanes <= call_.head_dim; k += kLanes) {
+      const Floats x = load(row + k);
+      squares = fma(x, x, squares);
+    }
+    float sum = hsum(squares);
+    for (; k < call_.head_dim; ++k) sum += load_one(row + k) * load_one(row + k);
+    return __builtin_sqrtf(sum);
+  }
+
+  /// The largest norm of these keys, or infinity: scores are not what the product says, or chunks hold
+  /// other keys, too (a key that is hidden must not decide how a row is computed).
+  float largest_key_norm(int64_t kv, int64_t keys, bool masked) const {
+    const bool whole =
+        kv % kFiniteChunk == 0 && (keys % kFiniteChunk == 0 || kv + keys == tile_.kv_len);
+    if (masked || call_.has_score_mod || call_.max_scores.data != nullptr || !whole)
+      return kInfinity;
+    float largest = 0.0f;
+    for (int64_t c = kv / kFiniteChunk; c * kFiniteChunk < kv + keys; ++c) {
+      const float norm = tile_.head.key_norms[c];
+      if (norm > largest) largest = norm;
+    }
+    return largest;
   }
 
   /// The sink is there from the start, as if a step before had seen it.
@@ -190,6 +221,8 @@ class ForwardKernel {
                      .reference = scratch_.reference,
                      .sum = scratch_.sum,
                      .unit = unit_,
+                     .norms = scratch_.norms,
+                     .key_norm = largest_key_norm(kv, keys, masked),
                      .largest = call_.max_scores.data == nullptr ? nullptr : scratch_.largest};
     if constexpr (kPairs) rows.rounded = reinterpret_cast<BFloat16*>(scratch_.scores) + kv % 2;
     if (pass_ == Pass::values) {

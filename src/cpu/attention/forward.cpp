@@ -99,7 +99,8 @@ class Forward {
                 .length = s.kv_len,
                 .width = problem_.head_dim,
                 .pairs = layout_.pairs,
-                .to = memory};
+                .to = memory,
+                .norms = reinterpret_cast<float*>(memory + layout.norms_offset)};
     kernels_.pack_keys(job);
     job.from = first_key(value, head, s);
     job.dtype = value.dtype;
@@ -118,6 +119,7 @@ class Forward {
     PackedHead packed;
     packed.keys = memory;
     packed.not_finite = reinterpret_cast<const uint8_t*>(memory + layout.flags_offset);
+    packed.key_norms = reinterpret_cast<const float*>(memory + layout.norms_offset);
     if (layout.values_in_place) {
       packed.values = first_key(problem_.value, head, s);
       packed.value_row = problem_.value.stride(2);

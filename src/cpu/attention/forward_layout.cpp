@@ -104,7 +104,9 @@ ForwardLayout::Head ForwardLayout::head(int64_t kv_len) const {
   head.values_offset =
       floats(ceil_div(kv_len, width) * width * ceil_div(problem_.head_dim, per_word));
   head.flags_offset = head.values_offset + (head.values_in_place ? 0 : floats(values));
-  head.bytes = head.flags_offset + align(static_cast<std::size_t>(ceil_div(kv_len, kFiniteChunk)));
+  const int64_t chunks = ceil_div(kv_len, kFiniteChunk);
+  head.norms_offset = head.flags_offset + align(static_cast<std::size_t>(chunks));
+  head.bytes = head.norms_offset + floats(chunks);
   return head;
 }
 

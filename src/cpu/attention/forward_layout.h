@@ -25,10 +25,10 @@ struct ForwardLayout {
   Tiles tiles(int64_t q_len) const;
   int64_t tile_rows = 0;  // of any tile at most
 
-  /// Where the parts of a packed head lie, in bytes: keys, values, flags of non-finite values.
+  /// Where the parts of a packed head lie, in bytes: keys, values, flags of non-finite values, norms of keys.
   struct Head {
     bool values_in_place;  // read where they are; else packed as the keys are
-    std::size_t values_offset, flags_offset, bytes;
+    std::size_t values_offset, flags_offset, norms_offset, bytes;
   };
   Head head(int64_t kv_len) const;
 

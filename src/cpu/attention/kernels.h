@@ -57,6 +57,7 @@ struct PackedHead {
   int64_t value_row = 0;                // words from key to key, or from two keys to the next two
   int64_t value_panel = 0;              // words from column panel to column panel
   const uint8_t* not_finite = nullptr;  // one for kFiniteChunk keys: some value is inf or NaN
+  const float* key_norms = nullptr;     // one for kFiniteChunk keys: the largest Euclidean norm
 };
 inline constexpr int64_t kFiniteChunk = 64;
 
@@ -92,6 +93,7 @@ struct PackJob {
   bool pairs = false;             // of bf16: keys by columns, values by keys; else widened to f32
   void* to = nullptr;             // values: nullptr to look for non-finite ones only
   uint8_t* not_finite = nullptr;  // values: first entry of the whole head
+  float* norms = nullptr;         // keys: the same, or nullptr
 };
 
 struct AttentionKernels {

@@ -21,6 +21,7 @@ struct KeyElements {
     return count >= kLanes ? load(at) : load_partial(at, count);
   }
   static float load_word(const Element* at, int64_t, int64_t) { return load_one(at); }
+  static Floats add_squares(Floats word, Floats sum) { return fma(word, word, sum); }
 };
 
 /// The same: two elements of bf16.
@@ -34,6 +35,11 @@ struct KeyPairs {
     float bits;
     memcpy(&bits, &word, sizeof bits);
     return bits;
+  }
+  static Floats add_squares(Floats word, Floats sum) {
+    const Floats low = as_floats(as_ints(word) << 16);
+    const Floats high = as_floats(as_ints(word) & broadcast(static_cast<int32_t>(0xffff0000)));
+    return fma(low, low, fma(high, high, sum));
   }
 };
 
@@ -75,6 +81,24 @@ inline void copy_key_columns(const Element* from, int64_t column, int64_t keys, 
   }
 }
 
+/// The largest Euclidean norm of the keys of a packed panel; infinite if one is not finite.
+template <class Words>
+inline float largest_norm(const float* panel, int64_t words) {
+  Floats squares[kBlockVectors] = {};
+  for (int64_t k = 0; k < words; ++k, panel += kBlockColumns) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kBlockVectors; ++j) {
+      squares[j] = Words::add_squares(load(panel + j * kLanes), squares[j]);
+    }
+  }
+  Floats largest = {};
+  for (int j = 0; j < kBlockVectors; ++j) {
+    if (any(~(squares[j] < kInfinity))) return kInfinity;
+    largest = max(largest, squares[j]);
+  }
+  return __builtin_sqrtf(hmax(largest));
+}
+
 template <class Words, class Element>
 inline void pack_keys_of(const PackJob& job, const Element* data) {
   const int64_t words = (job.width + Words::kCount - 1) / Words::kCount;
@@ -96,6 +120,10 @@ inline void pack_keys_of(const PackJob& job, const Element* data) {
         pack_key_columns<Words>(rows, job.column, keys, job.width, panel + inside);
       }
     }
+    if (job.norms == nullptr) continue;
+    float& norm = job.norms[key / kFiniteChunk];
+    const float here = largest_norm<Words>(panel, words);
+    if (key % kFiniteChunk == 0 || here > norm) norm = here;
   }
 }
 

@@ -17,9 +17,12 @@ struct SoftmaxRows {
   int64_t score_row;
   float* values;  // sums of the steps before, rescaled where the reference moves
   int64_t value_row;
-  float* reference;          // base 2; -inf: no score yet
-  float* sum;                // kLanes a row
-  float unit;                // scores * unit are in base 2
+  float* reference;  // base 2; -inf: no score yet
+  float* sum;        // kLanes a row
+  float unit;        // scores * unit are in base 2
+  // No score of a row lies outside +- its norm * key_norm; infinite: nothing is known.
+  const float* norms;
+  float key_norm;
   float* largest = nullptr;  // or nullptr: of the scores so far
   // Or nullptr: weights that are not asked for exactly go here, as bf16 (with zeros up to the end of the last
   // vector), and spoil the scores. Rows are as far apart as those of the scores, and none may begin behind
@@ -29,21 +32,16 @@ struct SoftmaxRows {
 
 /// What the weights of a row are relative to.
 struct Reference {
-  Floats lowest;     // scores below count as this: their weight is 0
-  Floats magic;      // 1.5 * 2^23 + 127 - reference
-  Floats reference;  // where the reference is too large for that (or infinite, or NaN)
+  Floats lowest;  // scores below count as this: their weight is 0
+  Floats magic;   // 1.5 * 2^23 + 127 - reference
   Floats unit;
-  bool ordinary;
 };
 
-FOVEA_INLINE Reference reference_of(float reference, float unit) {
-  Reference r;
-  r.ordinary = reference > -1e6f && reference < 1e6f;
-  r.lowest = broadcast((reference - 127.0f) / unit);
-  r.magic = broadcast(12583039.0f - reference);
-  r.reference = broadcast(reference == -kInfinity ? 0.0f : reference);  // -inf - -inf would be NaN
-  r.unit = broadcast(unit);
-  return r;
+FOVEA_INLINE Floats magic_of(float reference) { return broadcast(12583039.0f - reference); }
+
+/// For references below a million.
+FOVEA_INLINE Reference reference_of(float reference, float unit, float unit_inverse) {
+  return {broadcast((reference - 127.0f) * unit_inverse), magic_of(reference), broadcast(unit)};
 }
 
 /// 2^(score * unit - reference). As the reference is whole, adding `magic` leaves in the low bits of the
@@ -56,6 +54,48 @@ FOVEA_INLINE Floats weight_of(Floats score, const Reference& r) {
   const Floats whole = shifted - r.magic;
   const Floats fraction = kBase2 ? x - whole : fma(x, r.unit, -whole);
   return exp2_fraction(fraction) * as_floats(as_ints(shifted) << 23);
+}
+
+/// The same for scores near a reference of 0: nothing is clamped.
+FOVEA_INLINE Floats tame_weight_of(Floats score, Floats magic) {
+  const Floats shifted = score + magic;
+  const Floats fraction = score - (shifted - magic);
+  return exp2_fraction(fraction) * as_floats(as_ints(shifted) << 23);
+}
+
+/// Rows whose scores are known to lie within +-40 need no maximum: relative to 0 nothing overflows, and
+/// what is lost beside the largest weight is lost in any case.
+constexpr float kTame = 40.0f;
+constexpr float kTameZero = -127.0f;  // the finite score whose weight is 0
+FOVEA_INLINE bool is_tame(const SoftmaxRows& s, int64_t r) {
+  const float reference = s.reference[r];
+  return s.norms[r] * s.key_norm <= kTame && (reference == 0.0f || reference == -kInfinity);
+}
+
+/// As weigh_row, for such a row.
+template <bool kRounded>
+FOVEA_INLINE Floats weigh_tame_row(float* row, BFloat16* rounded, int64_t vectors) {
+  const Floats magic = magic_of(0.0f);
+  Floats even = {}, odd = {};
+  for (; vectors >= 2; vectors -= 2, row += 2 * kLanes) {
+    const Floats a = tame_weight_of(load(row), magic);
+    const Floats b = tame_weight_of(load(row + kLanes), magic);
+    if constexpr (kRounded) {
+      store_pairs(rounded, a, b);
+      rounded += 2 * kLanes;
+    } else {
+      store(row, a);
+      store(row + kLanes, b);
+    }
+    even += a;
+    odd += b;
+  }
+  if (vectors != 0) {
+    const Floats a = tame_weight_of(load(row), magic);
+    kRounded ? store(rounded, a) : store(row, a);
+    even += a;
+  }
+  return even + odd;
 }
 
 /// Replaces scores by weights, or writes these to `rounded`; returns their sum lane by lane. Meanwhile finds
@@ -89,13 +129,14 @@ FOVEA_INLINE Floats weigh_row(float* row, BFloat16* rounded, const float* next, 
 }
 
 /// The same for any reference, times `factor`, and so that a weight is 0 if and only if the score is -inf.
-__attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors, const Reference& r,
-                                                   float factor) {
+__attribute__((noinline)) Floats weigh_row_exactly(float* row, int64_t vectors, float reference,
+                                                   float unit, float factor) {
+  const float subtracted = reference == -kInfinity ? 0.0f : reference;  // -inf - -inf would be NaN
   Floats sum = {};
   for (int64_t v = 0; v < vectors; ++v, row += kLanes) {
     const Floats score = load(row);
-    const Floats weight =
-        max(broadcast(kSmallest), exp2(fma(score, r.unit, -r.reference)) * factor);
+    const Floats power = fma(score, broadcast(unit), broadcast(-subtracted));
+    const Floats weight = max(broadcast(kSmallest), exp2(power) * factor);
     const Floats kept = select(score == -kInfinity, Floats{}, weight);
     store(row, kept);
     sum += kept;
@@ -141,37 +182,48 @@ FOVEA_INLINE float move_reference(const SoftmaxRows& s, int64_t r, float largest
   return now;
 }
 
-/// Fills the last vector of a row, beyond its keys, with -inf.
-FOVEA_INLINE void fill_tail(const SoftmaxRows& s, int64_t r) {
+/// Fills the last vector of a row, beyond its keys.
+FOVEA_INLINE void fill_tail(const SoftmaxRows& s, int64_t r, float filling) {
   const int64_t tail = s.keys % kLanes;
   if (tail == 0) return;
   float* last = s.scores + r * s.score_row + s.keys - tail;
-  store(last, select(first_lanes(tail), load(last), broadcast(-kInfinity)));
+  store(last, select(first_lanes(tail), load(last), broadcast(filling)));
 }
 
 template <bool kBase2, bool kRounded>
 __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, bool exact) {
   const int64_t vectors = (s.keys + kLanes - 1) / kLanes;
-  fill_tail(s, 0);
-  Floats largest = largest_of(s.scores, vectors);
+  const float unit_inverse = 1.0f / s.unit;
+  Floats largest = {};
+  bool found = false;  // `largest` is that of row r
   for (int64_t r = 0; r < s.rows; ++r) {
-    const float most = hmax(largest);
-    if (s.largest != nullptr && most > s.largest[r]) s.largest[r] = most;
-    const Reference reference = reference_of(move_reference(s, r, most, started), s.unit);
     float* row = s.scores + r * s.score_row;
     BFloat16* rounded = kRounded ? s.rounded + r * 2 * s.score_row : nullptr;
-    const float* next = row;
-    if (r + 1 < s.rows) {
-      fill_tail(s, r + 1);
-      next = row + s.score_row;
-    }
     Floats sum;
-    if (exact || !reference.ordinary) {
-      sum = weigh_row_exactly(row, vectors, reference, 1);
-      largest = largest_of(next, vectors);
-      if (kRounded && !exact) round_row(row, rounded, vectors);
+    if (kBase2 && !exact && is_tame(s, r)) {
+      s.reference[r] = 0.0f;
+      fill_tail(s, r, kTameZero);
+      sum = weigh_tame_row<kRounded>(row, rounded, vectors);
+      found = false;
     } else {
-      sum = weigh_row<kBase2, kRounded>(row, rounded, next, vectors, reference, largest);
+      if (!found) {
+        fill_tail(s, r, -kInfinity);
+        largest = largest_of(row, vectors);
+      }
+      const float most = hmax(largest);
+      if (s.largest != nullptr && most > s.largest[r]) s.largest[r] = most;
+      const float reference = move_reference(s, r, most, started);
+      found = r + 1 < s.rows;
+      if (found) fill_tail(s, r + 1, -kInfinity);
+      const float* next = found ? row + s.score_row : row;
+      if (exact || !(reference > -1e6f && reference < 1e6f)) {
+        sum = weigh_row_exactly(row, vectors, reference, s.unit, 1);
+        largest = largest_of(next, vectors);
+        if (kRounded && !exact) round_row(row, rounded, vectors);
+      } else {
+        sum = weigh_row<kBase2, kRounded>(row, rounded, next, vectors,
+                                          reference_of(reference, s.unit, unit_inverse), largest);
+      }
     }
     store(s.sum + r * kLanes, load(s.sum + r * kLanes) + sum);
   }
@@ -182,8 +234,8 @@ __attribute__((noinline)) void softmax_rows(const SoftmaxRows& s, bool started, 
 __attribute__((noinline)) void normalized_weights(const SoftmaxRows& s) {
   const int64_t vectors = (s.keys + kLanes - 1) / kLanes;
   for (int64_t r = 0; r < s.rows; ++r) {
-    fill_tail(s, r);
-    weigh_row_exactly(s.scores + r * s.score_row, vectors, reference_of(s.reference[r], s.unit),
+    fill_tail(s, r, -kInfinity);
+    weigh_row_exactly(s.scores + r * s.score_row, vectors, s.reference[r], s.unit,
                       1.0f / hsum(load(s.sum + r * kLanes)));
   }
 }

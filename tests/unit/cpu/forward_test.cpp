@@ -178,6 +178,47 @@ TEST_P(Forward, LargeScores) {
   }
 }
 
+// Rows take another way through the softmax once the norms of query and keys allow large scores: about
+// that limit, with rows of both kinds side by side, and with keys that grow on the way.
+TEST_P(Forward, SmallAndLargeNormsSideBySide) {
+  for (const double scale : {2.0, 3.5, 5.0, -3.5, 12.0}) {
+    Inputs inputs({.q_len = 67, .kv_len = 790, .head_dim = 16});
+    inputs.options.scale = scale;
+    EXPECT_TRUE(is_right(GetParam(), inputs, 1, 3e-5)) << scale;
+    for (int64_t i = 0; i < 16; ++i) {  // one key of the second step
+      inputs.key_data[static_cast<std::size_t>(300 * 16 + i)] *= 6;
+    }
+    EXPECT_TRUE(is_right(GetParam(), inputs, 1, 1e-4)) << scale;
+    EXPECT_TRUE(run_kernels(GetParam(), inputs, 1) == run_kernels(GetParam(), inputs, 3)) << scale;
+  }
+}
+
+// All scores far below 1, and all far above: nothing under- or overflows though no maximum is looked for.
+TEST_P(Forward, ScoresFarFromZeroTogether) {
+  for (const double scale : {-1.5, 1.5}) {
+    Inputs inputs({.q_len = 40, .kv_len = 500, .head_dim = 16});
+    for (float& x : inputs.query_data) x = 1;
+    for (float& x : inputs.key_data) x = 1.0F + 0.01F * x;
+    inputs.options.scale = scale;  // scores of 24, the limit is 27.7
+    EXPECT_TRUE(is_right(GetParam(), inputs, 1, 1e-5)) << scale;
+  }
+}
+
+// Behind a full block lies a key that no row may see.
+TEST_P(Forward, HiddenKeysDecideNothing) {
+  const Shape shape{.q_len = 40, .kv_len = 384, .head_dim = 16};
+  Inputs clean(shape);
+  clean.options.block_mask = create_block_mask(
+      [](auto, auto, auto, auto kv) { return kv < 200; },
+      {.q_len = 40, .kv_len = 384, .block_size = {40, 40}});  // 200 ends inside a chunk
+  Inputs poisoned(shape);
+  poisoned.options.block_mask = clean.options.block_mask;
+  for (std::size_t i = 200 * 16; i < 384 * 16; ++i) {
+    poisoned.key_data[i] = std::numeric_limits<float>::quiet_NaN();
+  }
+  EXPECT_TRUE(run_kernels(GetParam(), poisoned) == run_kernels(GetParam(), clean));
+}
+
 TEST_P(Forward, ScoresFarApartUnderflowQuietly) {
   Inputs inputs({.q_len = 8, .kv_len = 600, .head_dim = 4});
   inputs.options.score_mod =
