@@ -5,6 +5,8 @@
 #include <string>
 
 #include "core/config.h"
+#include "cpu/attention/backward.h"
+#include "cpu/attention/backward_layout.h"
 #include "cpu/attention/float64_backend.h"
 #include "cpu/attention/forward.h"
 #include "cpu/attention/forward_programs.h"
@@ -15,6 +17,7 @@ namespace fovea::cpu {
 namespace {
 
 using attention::Backend;
+using attention::BackwardProblem;
 using attention::Plan;
 using attention::Problem;
 using attention::Support;
@@ -48,6 +51,28 @@ class CpuPlan final : public Plan {
 };
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
+
+class CpuBackwardPlan final : public Plan {
+ public:
+  CpuBackwardPlan(Isa chosen, const BackwardProblem& problem)
+      : isa(chosen), kernels(backward_kernels(chosen)), programs(problem) {}
+
+  std::string describe() const override {
+    return "instruction set " + std::string(name_of(isa)) + ", " + std::to_string(kernels.lanes) +
+           " lanes\nproducts in f32; narrower inputs are widened\nchunks of keys, each with its "
+           "own "
+           "gradient of the queries: added up in their order\n" +
+           programs.describe();
+  }
+
+  const Isa isa;
+  const BackwardKernels& kernels;
+  const BackwardPrograms programs;
+};
+
+const CpuBackwardPlan& as_backward_plan(const Plan& plan) {
+  return static_cast<const CpuBackwardPlan&>(plan);
+}
 
 class CpuBackend final : public Backend {
  public:
@@ -83,16 +108,7 @@ class CpuBackend final : public Backend {
   }
 
   void plan_key(const Problem& problem, std::string& key) const override {
-    key += name_of(isa());
-    key += ' ';
-    key += std::to_string(problem.head_dim);
-    key += ' ';
-    key += std::to_string(problem.value_dim);
-    for (const TensorView* tensor : {&problem.query, &problem.key, &problem.value}) {
-      key += ' ';
-      key += name_of(tensor->dtype);
-    }
-    if (problem.needs_normalized_weights) key += " two passes";
+    add_to_key(problem, key);
   }
 
   std::shared_ptr<const Plan> prepare(const Problem& problem) const override {
@@ -112,7 +128,59 @@ class CpuBackend final : public Backend {
     run_forward(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
   }
 
+  Support can_run_backward(const BackwardProblem& problem) const override {
+    // lse may be wide here.
+    Problem inputs = problem.forward;
+    inputs.lse = inputs.max_scores = std::nullopt;
+    Support support = can_run(inputs);
+    const auto check = [&](const char* name, const TensorView& tensor) {
+      if (tensor) check_device(support, name, tensor);
+    };
+    check("lse", *problem.forward.lse);
+    check("dout", problem.dout);
+    if (problem.dlse) check("dlse", *problem.dlse);
+    check("the gradient of query", problem.dquery);
+    check("the gradient of key", problem.dkey);
+    check("the gradient of value", problem.dvalue);
+    return support;
+  }
+
+  void backward_plan_key(const BackwardProblem& problem, std::string& key) const override {
+    add_to_key(problem.forward, key);
+  }
+
+  std::shared_ptr<const Plan> prepare_backward(const BackwardProblem& problem) const override {
+    return std::make_shared<CpuBackwardPlan>(isa(), problem);
+  }
+
+  std::size_t backward_workspace_bytes(const Plan& plan, const BackwardProblem& problem,
+                                       const Executor& executor) const override {
+    const CpuBackwardPlan& own = as_backward_plan(plan);
+    return cpu::backward_workspace_bytes(own.kernels, own.programs, problem,
+                                         executor.num_threads());
+  }
+
+  void backward(const Plan& plan, const BackwardProblem& problem, const Workspace& workspace,
+                Executor& executor) const override {
+    const CpuBackwardPlan& cpu = as_backward_plan(plan);
+    const BackwardBindings bindings = bind(cpu.programs, problem);
+    run_backward(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
+  }
+
  private:
+  void add_to_key(const Problem& problem, std::string& key) const {
+    key += name_of(isa());
+    key += ' ';
+    key += std::to_string(problem.head_dim);
+    key += ' ';
+    key += std::to_string(problem.value_dim);
+    for (const TensorView* tensor : {&problem.query, &problem.key, &problem.value}) {
+      key += ' ';
+      key += name_of(tensor->dtype);
+    }
+    if (problem.needs_normalized_weights) key += " two passes";
+  }
+
   Isa isa() const { return isa_ ? *isa_ : isa_in_force(); }
 
   static void check_device(Support& support, const std::string& name, const TensorView& tensor) {
