@@ -2,77 +2,15 @@
 #pragma once
 
 #include "cpu/attention/backward_rows-inl.h"
+#include "cpu/attention/backward_scratch-inl.h"
 #include "cpu/attention/pack-inl.h"
-#include "cpu/attention/tile_machine-inl.h"
 #include "cpu/attention/weigh_backward-inl.h"
-#include "cpu/microkernel.h"
 
 /// The backward pass of one tile of keys: for each tile of rows the weights again, the gradient of the
 /// scores, and the three products that carry it to queries, keys and values. For kernel sources
 /// only, as simd.h.
 namespace fovea::cpu::FOVEA_ISA_NAMESPACE {
 namespace {  // NOLINT: internal linkage, as simd.h
-
-FOVEA_INLINE int64_t whole_vectors(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
-FOVEA_INLINE int64_t whole_panels(int64_t n) {
-  return (n + kBlockColumns - 1) / kBlockColumns * kBlockColumns;
-}
-
-/// One worker's memory.
-struct BackwardScratch {
-  // Floats from row to row: of a tile, of the sums and of copied rows.
-  int64_t tile_row, key_row, value_row, query_copy_row, dout_copy_row;
-  float *keys, *values;      // transposed: panels of kBlockColumns keys
-  float* key_rows;           // panels of columns, times the scale
-  uint8_t* keys_not_finite;  // one for kFiniteChunk keys
-  float *key_sums, *value_sums;
-  float *scores, *gradients;
-  float *query_copy, *dout_copy;
-  void* machine;
-  size_t bytes;
-
-  /// With memory == nullptr only `bytes` counts.
-  BackwardScratch(const BackwardCall& call, void* memory) {
-    const bool scores_wanted = gradient_of_scores(call);
-    const int64_t panel_keys = whole_panels(call.key_tile);
-    // A strip may begin inside a vector. An odd number of cache lines keeps rows off the same cache sets.
-    tile_row = (((call.key_tile + 15) / 16 + 1) | 1) * 16;
-    key_row = whole_vectors(call.head_dim);
-    value_row = whole_vectors(call.value_dim);
-    query_copy_row = key_row + 16;
-    dout_copy_row = value_row + 16;
-    bytes = 0;
-    char* base = static_cast<char*>(memory);
-    keys = take<float>(base, panel_keys * call.head_dim);
-    values = take<float>(base, scores_wanted ? panel_keys * call.value_dim : 0);
-    key_rows =
-        take<float>(base, call.dquery.data ? whole_panels(call.head_dim) * call.key_tile : 0);
-    keys_not_finite = take<uint8_t>(base, (call.key_tile + kFiniteChunk - 1) / kFiniteChunk);
-    key_sums = take<float>(base, call.dkey.data ? call.key_tile * key_row : 0);
-    value_sums = take<float>(base, call.dvalue.data ? call.key_tile * value_row : 0);
-    scores = take<float>(base, call.row_tile * tile_row);
-    gradients = take<float>(base, scores_wanted ? call.row_tile * tile_row : 0);
-    query_copy = take<float>(base, call.query_in_place ? 0 : call.row_tile * query_copy_row);
-    dout_copy = take<float>(base, call.dout_in_place ? 0 : call.row_tile * dout_copy_row);
-    machine = base == nullptr ? nullptr : base + bytes;
-    if (call.program != nullptr) {
-      bytes += TileMachine::scratch_bytes(*call.program, call.row_tile, call.key_tile);
-    }
-    bytes = (bytes + 63) / 64 * 64;
-  }
-
-  static bool gradient_of_scores(const BackwardCall& call) {
-    return call.dquery.data != nullptr || call.dkey.data != nullptr || call.captures_wanted;
-  }
-
- private:
-  template <class T>
-  T* take(char* base, int64_t count) {
-    char* at = base == nullptr ? nullptr : base + bytes;
-    bytes += (static_cast<size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return reinterpret_cast<T*>(at);
-  }
-};
 
 FOVEA_INLINE void clear(float* to, int64_t floats) {
   for (int64_t i = 0; i < floats; i += kLanes) store(to + i, Floats{});
@@ -128,12 +66,10 @@ class BackwardKernel {
 
   void walk(const BackwardWalk& walk) {
     walk_ = &walk;
-    if (call_.program == nullptr) return walk_strips();
-    TileMachine machine(*call_.program, *call_.binding, scratch_.machine, call_.row_tile,
-                        call_.key_tile);
-    machine.begin_head(walk.b, walk.h);
+    if (call_.program == nullptr) return walk_with_weights();
+    TileMachine machine = machine_of(*call_.program, *call_.binding, scratch_.machine);
     machine_ = &machine;
-    walk_strips();
+    walk_with_weights();
   }
 
  private:
@@ -150,6 +86,21 @@ class BackwardKernel {
 
   void scale(float* data, int64_t floats) const {
     for (int64_t i = 0; i < floats; i += kLanes) store(data + i, load(data + i) * call_.scale);
+  }
+
+  TileMachine machine_of(const TileProgram& program, const TileBinding& binding,
+                         void* memory) const {
+    TileMachine machine(program, binding, memory, call_.row_tile, call_.key_tile);
+    machine.begin_head(walk_->b, walk_->h);
+    return machine;
+  }
+
+  void walk_with_weights() {
+    if (call_.weight_program == nullptr) return walk_strips();
+    TileMachine machine =
+        machine_of(*call_.weight_program, *call_.weight_binding, scratch_.weight_machine);
+    weight_machine_ = &machine;
+    walk_strips();
   }
 
   // In parts as equal as can be: short ones are slow.
@@ -319,22 +270,30 @@ class BackwardKernel {
       machine_->begin_rows(tile.q0, tile.rows);
       machine_->run(keys_.kv0 + tile.key, tile.keys, scores, scratch_.tile_row, tile.masked);
     }
-    weigh({.rows = tile.rows,
-           .keys = tile.keys,
-           .scores = scores,
-           .gradients = gradients,
-           .row = scratch_.tile_row,
-           .lse = call_.row_lse + first_row,
-           .delta = call_.row_delta + first_row,
-           .unit = call_.has_score_mod ? kLog2E : call_.scale * kLog2E,
-           .masked = run_program,
-           .exact = query_bad || dout_bad || keys_bad});
-    if (run_program && of_scores) {
-      machine_->run_backward(gradients, scratch_.tile_row, walk_->gradients);
+    WeighJob job{.rows = tile.rows,
+                 .keys = tile.keys,
+                 .scores = scores,
+                 .gradients = gradients,
+                 .row = scratch_.tile_row,
+                 .lse = call_.row_lse + first_row,
+                 .delta = call_.row_delta + first_row,
+                 .unit = call_.has_score_mod ? kLog2E : call_.scale * kLog2E,
+                 .masked = run_program,
+                 .exact = query_bad || dout_bad || keys_bad};
+    const float* weights = scores;
+    if (weight_machine_ == nullptr) {
+      weigh(job);
+    } else {
+      weights = modify_weights(tile, job);
+      if (call_.delta_pass) return add_deltas(job, walk_->deltas + tile.q0);
+      if (gradients != nullptr) weigh_gradients(job);
+    }
+    if (run_program && gradients != nullptr) {
+      machine_->run_backward(gradients, scratch_.tile_row, walk_->score_gradients);
     }
 
     if (call_.dvalue.data != nullptr) {
-      add_to_keys(tile, scores, dout, call_.value_dim, scratch_.value_sums, dout_bad,
+      add_to_keys(tile, weights, dout, call_.value_dim, scratch_.value_sums, dout_bad,
                   next_of(query.data + tile.rows * query.row, query.row, query.column,
                           call_.head_dim, tile.rows));
     }
@@ -346,11 +305,32 @@ class BackwardKernel {
     if (sums.data != nullptr) add_to_queries(tile, gradients, keys_bad);
   }
 
+  /// Scores become weights; the weights after weight_mod are given back. Gradients of those become gradients
+  /// of the weights before. A weight of 0 is one that the row may not see.
+  const float* modify_weights(const Tile& tile, WeighJob job) const {
+    float* const gradients = job.gradients;
+    job.gradients = nullptr;
+    weigh(job);
+    float* modified = scratch_.modified + tile.offset();
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      memcpy(modified + r * job.row, job.scores + r * job.row,
+             static_cast<size_t>(tile.keys) * sizeof(float));
+    }
+    weight_machine_->begin_rows(tile.q0, tile.rows);
+    weight_machine_->run(keys_.kv0 + tile.key, tile.keys, modified, job.row, false);
+    if (gradients != nullptr) {
+      clear_masked(job, gradients);
+      weight_machine_->run_backward(gradients, job.row, walk_->weight_gradients);
+    }
+    clear_masked(job, modified);
+    return modified;
+  }
+
   const BackwardCall& call_;
   const BackwardKeys& keys_;
   const BackwardScratch& scratch_;
   const BackwardWalk* walk_ = nullptr;
-  TileMachine* machine_ = nullptr;
+  TileMachine *machine_ = nullptr, *weight_machine_ = nullptr;
 };
 
 size_t backward_scratch(const BackwardCall& call) { return BackwardScratch(call, nullptr).bytes; }

@@ -3,14 +3,16 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <cmath>
 #include <cstring>
-#include <new>
+#include <limits>
 #include <span>
-#include <thread>
+#include <vector>
 
+#include "attention/element_access.h"
 #include "cpu/attention/backward_layout.h"
 #include "cpu/attention/backward_strips.h"
+#include "cpu/attention/turns.h"
 
 namespace fovea::cpu {
 namespace {
@@ -19,152 +21,142 @@ using attention::BackwardProblem;
 using attention::Problem;
 using attention::Sequence;
 
-// Rows of a task of the first pass.
+// Rows of a task of prepare_rows.
 constexpr int64_t kRowStep = 16 * kFiniteChunk;
 
-// Until the task that must be first is done, which was handed out before: a short look, then the processor is
-// left to it.
-void wait_for(const std::atomic<int64_t>& ticket, int64_t value) {
-  for (int looks = 0; ticket.load(std::memory_order_acquire) != value; ++looks) {
-    if (looks > 1000) std::this_thread::yield();
-  }
-}
+constexpr double kMasked = -std::numeric_limits<double>::infinity();
 
 class Backward {
  public:
-  Backward(const BackwardKernels& kernels, const TileProgram& program, const TileBinding& binding,
-           const BackwardProblem& problem, const Workspace& workspace, Executor& executor)
+  Backward(const BackwardKernels& kernels, const BackwardPrograms& programs,
+           const BackwardBindings& bindings, const BackwardProblem& problem)
       : kernels_(kernels),
+        backward_(problem),
         problem_(problem.forward),
-        executor_(executor),
-        layout_(kernels, program, problem, executor.num_threads()),
-        call_(backward_call(kernels, layout_, program, &binding, problem)),
-        memory_(static_cast<char*>(workspace.data)) {
-    call_.row_lse = reinterpret_cast<float*>(memory_ + layout_.lse_offset);
-    call_.row_delta = reinterpret_cast<float*>(memory_ + layout_.delta_offset);
-    call_.query_not_finite = reinterpret_cast<uint8_t*>(memory_ + layout_.query_flags_offset);
-    call_.dout_not_finite = reinterpret_cast<uint8_t*>(memory_ + layout_.dout_flags_offset);
-    if (layout_.query_sums_bytes != 0) {
-      call_.query_sums = reinterpret_cast<float*>(memory_ + layout_.query_sums_offset);
-    }
-  }
+        layout_(kernels, programs, problem),
+        captures_(programs, problem, layout_.capture_tasks(problem)),
+        call_(backward_call(kernels, layout_, programs, &bindings, problem)),
+        turns_(layout_.heads),
+        delta_turns_(layout_.heads),
+        no_gradients_(std::max(programs.scores.contributions().size(),
+                               programs.weights.contributions().size())) {}
 
-  void run() {
+  void run(char* workspace, Executor& executor) {
+    place(workspace);
+    clear_gradients(executor);
     if (layout_.heads == 0 || layout_.task_heads == 0) return;
-    prepare_rows();
-    for (int64_t head = 0; head < layout_.heads; ++head) new (ticket(head)) std::atomic<int64_t>(0);
-    // All heads' first chunks, then their second ones: with a causal mask the longest come first, and
-    // those that wait for each other are far apart.
-    executor_.parallel(layout_.chunks * layout_.heads, [this](int64_t task, int worker) {
-      run_chunk(task % layout_.heads, task / layout_.heads, worker);
-    });
-  }
-
- private:
-  std::atomic<int64_t>* ticket(int64_t head) const {
-    return reinterpret_cast<std::atomic<int64_t>*>(memory_ + layout_.tickets_offset) + head;
-  }
-
-  // One worker's memory for one task.
-  struct Task {
-    int64_t head, chunk;
-    void* scratch;
-    float* sums;
-    uint8_t* touched;
-  };
-
-  void prepare_rows() {
-    executor_.parallel((layout_.rows + kRowStep - 1) / kRowStep, [&](int64_t task, int) {
+    executor.parallel((layout_.rows + kRowStep - 1) / kRowStep, [&](int64_t task, int) {
       const int64_t first = task * kRowStep;
       kernels_.prepare_rows(call_, {first, std::min(first + kRowStep, layout_.rows)});
     });
+    // All heads' first chunks, then their second ones: with a causal mask the longest come first, and
+    // those that wait for each other are far apart.
+    const int64_t tasks = layout_.chunks * layout_.heads;
+    const auto task_at = [this](int64_t task, int worker) {
+      return Task{task % layout_.heads, task / layout_.heads,
+                  workers_ + static_cast<std::size_t>(worker) * worker_bytes()};
+    };
+    if (layout_.delta_pass) {
+      delta_call_ = delta_call(call_);
+      executor.parallel(tasks, [&](int64_t i, int worker) { find_deltas(task_at(i, worker)); });
+    }
+    executor.parallel(tasks, [&](int64_t i, int worker) { run_chunk(task_at(i, worker)); });
+    captures_.finish(executor);
+    if (backward_.dsinks) find_sinks(executor);
   }
 
-  void run_chunk(int64_t head, int64_t chunk, int worker) const {
-    char* memory =
-        memory_ + layout_.workers_offset + static_cast<std::size_t>(worker) * layout_.worker_bytes;
-    const Task task{head, chunk, memory, reinterpret_cast<float*>(memory + layout_.sums_offset),
-                    reinterpret_cast<uint8_t*>(memory + layout_.touched_offset)};
-    if (call_.dquery.data != nullptr) {
-      std::memset(task.touched, 0, static_cast<std::size_t>(layout_.task_heads * layout_.units));
+ private:
+  // A chunk of keys of one kv head, or of that head in all batches.
+  struct Task {
+    int64_t head, chunk;
+    char* memory;  // the worker's: scratch of the kernels first
+
+    float* floats(std::size_t offset) const { return reinterpret_cast<float*>(memory + offset); }
+  };
+  // A query head of a task.
+  struct Head {
+    int64_t index, b, h;
+    Sequence sequence;
+  };
+
+  std::size_t worker_bytes() const { return layout_.worker_bytes + captures_.worker_bytes(); }
+
+  void place(char* workspace) {
+    call_.row_lse = reinterpret_cast<float*>(workspace + layout_.lse_offset);
+    call_.row_delta = reinterpret_cast<float*>(workspace + layout_.delta_offset);
+    call_.query_not_finite = reinterpret_cast<uint8_t*>(workspace + layout_.query_flags_offset);
+    call_.dout_not_finite = reinterpret_cast<uint8_t*>(workspace + layout_.dout_flags_offset);
+    if (layout_.query_sums_bytes != 0) {
+      call_.query_sums = reinterpret_cast<float*>(workspace + layout_.query_sums_offset);
     }
-    kernels_.begin(call_, task.scratch);
-    const int64_t first = chunk * layout_.chunk_keys;
-    const int64_t last = std::min(first + layout_.chunk_keys, problem_.kv_len);
-    for (int64_t span = first; span < last; span += layout_.span) {
-      const int64_t end = std::min(span + layout_.span, last);
-      for (int64_t kv = span; kv < end; kv += layout_.key_tile) {
-        run_tile(task, kv, std::min(layout_.key_tile, end - kv));
-      }
-    }
-    if (call_.dquery.data == nullptr) return;
-    wait_for(*ticket(head), chunk);
-    add_queries(task);
-    ticket(head)->store(chunk + 1, std::memory_order_release);
+    captures_memory_ = workspace + layout_.shared_bytes;
+    workers_ = captures_memory_ + captures_.shared_bytes();
   }
 
-  // The query heads of a task: batch by batch, the group of the kv head in each.
+  void clear_gradients(Executor& executor) {
+    captures_.begin(captures_memory_, executor);
+    if (problem_.sequences.empty()) return;
+    // Some rows may belong to no sequence.
+    const TensorView* all[] = {&backward_.dquery, &backward_.dkey, &backward_.dvalue};
+    executor.parallel(3, [&](int64_t i, int) {
+      if (*all[i]) attention::store_zeros(*all[i]);
+    });
+  }
+
+  // ---- heads of a task ----
+
   int64_t first_batch(const Task& task) const {
     return layout_.batches_together ? 0 : task.head / problem_.kv_heads;
   }
-  int64_t batches() const { return layout_.batches_together ? problem_.batch : 1; }
+  int64_t end_batch(const Task& task) const {
+    return layout_.batches_together ? problem_.batch : first_batch(task) + 1;
+  }
   int64_t kv_head(const Task& task) const { return task.head % problem_.kv_heads; }
 
-  bool sums_in_place(const Task& task) const { return layout_.in_place && task.chunk == 0; }
-
-  QuerySums sums_of(const Task& task, int64_t index, int64_t b, int64_t h, int64_t q_first) const {
-    QuerySums sums;
-    if (call_.dquery.data == nullptr) return sums;
-    sums.touched = task.touched + index * layout_.units;
-    sums.unit = layout_.unit;
-    if (sums_in_place(task) && call_.query_sums != nullptr) {
-      const int64_t row = b * call_.batch_rows + h * call_.head_rows + q_first;
-      sums.data = call_.query_sums + row * layout_.query_row;
-      sums.row = layout_.query_row;
-    } else if (sums_in_place(task)) {
-      const Gradient4& to = call_.dquery;
-      sums.data = static_cast<float*>(to.data) + b * to.batch + h * to.head + q_first * to.row;
-      sums.row = to.row;
-    } else {
-      sums.data = task.sums + index * problem_.q_len * layout_.query_row;
-      sums.row = layout_.query_row;
+  // The heads of the group in one batch; f(Head).
+  template <class F>
+  void for_each_head(const Task& task, int64_t b, F&& f) const {
+    const int64_t group = problem_.group();
+    const Sequence sequence = problem_.sequence(b);
+    for (int64_t g = 0; g < group; ++g) {
+      f(Head{(b - first_batch(task)) * group + g, b, kv_head(task) * group + g, sequence});
     }
-    return sums;
   }
 
-  void run_tile(const Task& task, int64_t kv0, int64_t tile_keys) const {
-    const int64_t group = problem_.group(), end = first_batch(task) + batches();
-    for (int64_t b = first_batch(task), index = 0; b < end; ++b, index += group) {
-      const Sequence sequence = problem_.sequence(b);
-      const BackwardKeys keys{b, kv_head(task), sequence.kv_first, kv0,
-                              std::min(tile_keys, sequence.kv_len - kv0)};
-      if (keys.keys <= 0) continue;
-      bool packed = false;
-      for (int64_t g = 0; g < group; ++g) {
-        walk(task, keys, sequence, index + g, kv_head(task) * group + g, packed);
+  // ---- tiles ----
+
+  // f(first key, keys, number) for each tile of the chunk.
+  template <class F>
+  void for_each_tile(const Task& task, F&& f) const {
+    const int64_t first = task.chunk * layout_.chunk_keys;
+    const int64_t last = std::min(first + layout_.chunk_keys, problem_.kv_len);
+    for (int64_t span = first; span < last; span += layout_.span) {
+      const int64_t end = std::min(span + layout_.span, last);
+      int64_t number = span / layout_.span * layout_.tiles_per_span;
+      for (int64_t kv = span; kv < end; kv += layout_.key_tile) {
+        f(kv, std::min(layout_.key_tile, end - kv), number++);
       }
-      if (b + 1 == end) kernels_.store_keys(call_, keys, task.scratch);
     }
   }
 
-  void walk(const Task& task, const BackwardKeys& keys, const Sequence& sequence, int64_t index,
-            int64_t h, bool& packed) const {
-    BackwardWalk walk;
-    walk.b = keys.b;
-    walk.h = h;
-    walk.q_first = sequence.q_first;
-    walk.q_len = sequence.q_len;
-    walk.queries = sums_of(task, index, keys.b, h, sequence.q_first);
+  BackwardKeys keys_of(const Task& task, int64_t b, int64_t kv0, int64_t tile_keys) const {
+    const Sequence sequence = problem_.sequence(b);
+    return {b, kv_head(task), sequence.kv_first, kv0, std::min(tile_keys, sequence.kv_len - kv0)};
+  }
+
+  // Calls the kernels for what meets between a head and a tile of keys. They are packed before the first.
+  void walk(const BackwardCall& call, const Task& task, const BackwardKeys& keys,
+            BackwardWalk& walk, bool& packed) const {
     const auto walk_strips = [&](std::span<const BackwardStrip> strips) {
       walk.strips = strips.data();
       walk.count = static_cast<int64_t>(strips.size());
-      if (!packed) kernels_.begin_keys(call_, keys, task.scratch);
+      if (!packed) kernels_.begin_keys(call, keys, task.memory);
       packed = true;
-      kernels_.walk(call_, keys, walk, task.scratch);
+      kernels_.walk(call, keys, walk, task.memory);
     };
     if (!problem_.block_mask) {
-      const BackwardStrip all{0, sequence.q_len, 0, keys.keys, false};
-      if (sequence.q_len > 0) walk_strips({&all, 1});
+      const BackwardStrip all{0, walk.q_len, 0, keys.keys, false};
+      if (walk.q_len > 0) walk_strips({&all, 1});
       return;
     }
     const BlockMask& mask = problem_.block_mask;
@@ -173,49 +165,177 @@ class Backward {
     std::array<ColumnRuns, BackwardLayout::kMaxColumns> columns;
     std::size_t count = 0;
     for (int64_t column = first; column < end; ++column) {
-      columns[count++] = {mask.full_in_column(keys.b, h, column),
-                          mask.partial_in_column(keys.b, h, column)};
+      columns[count++] = {mask.full_in_column(walk.b, walk.h, column),
+                          mask.partial_in_column(walk.b, walk.h, column)};
     }
-    StripWalker strips({columns.data(), count}, mask.block_size(), sequence.q_len, keys.keys);
+    StripWalker strips({columns.data(), count}, mask.block_size(), walk.q_len, keys.keys);
     for (auto some = strips.next(); !some.empty(); some = strips.next()) walk_strips(some);
   }
 
-  void add_queries(const Task& task) const {
-    const int64_t group = problem_.group();
-    for (int64_t index = 0; index < layout_.task_heads; ++index) {
-      QueryPart part;
-      part.b = first_batch(task) + index / group;
-      part.h = kv_head(task) * group + index % group;
-      const Sequence sequence = problem_.sequence(part.b);
-      part.q_first = sequence.q_first;
-      part.q_len = sequence.q_len;
-      part.from = sums_of(task, index, part.b, part.h, part.q_first);
-      part.first = task.chunk == 0;
-      part.in_place = sums_in_place(task);
-      part.last = task.chunk + 1 == layout_.chunks;
-      kernels_.add_queries(call_, part);
+  BackwardWalk walk_of(const Head& head) const {
+    BackwardWalk walk;
+    walk.b = head.b;
+    walk.h = head.h;
+    walk.q_first = head.sequence.q_first;
+    walk.q_len = head.sequence.q_len;
+    return walk;
+  }
+
+  // ---- the gradients ----
+
+  void run_chunk(const Task& task) {
+    Turns::Turn turn(turns_, {task.head, task.chunk});
+    CapturedGradients::Task captured(captures_, task.head, task.chunk,
+                                     task.memory + layout_.worker_bytes);
+    if (call_.dquery.data != nullptr) {
+      std::memset(touched(task), 0, static_cast<std::size_t>(layout_.task_heads * layout_.units));
+    }
+    kernels_.begin(call_, task.memory);
+    for_each_tile(task, [&](int64_t kv0, int64_t tile_keys, int64_t number) {
+      captured.begin_tile(number);
+      run_tile(task, captured, kv0, tile_keys);
+      captured.end_tile();
+    });
+    turn.wait();
+    if (call_.dquery.data != nullptr) add_queries(task);
+    captured.add_sums();
+    turn.end();
+    captured.finish();
+  }
+
+  void run_tile(const Task& task, const CapturedGradients::Task& captured, int64_t kv0,
+                int64_t tile_keys) const {
+    for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
+      const BackwardKeys keys = keys_of(task, b, kv0, tile_keys);
+      if (keys.keys <= 0) continue;
+      bool packed = false;
+      for_each_head(task, b, [&](const Head& head) {
+        BackwardWalk rows = walk_of(head);
+        rows.queries = sums_of(task, head);
+        rows.score_gradients = captured.scores(head.index);
+        rows.weight_gradients = captured.weights(head.index);
+        walk(call_, task, keys, rows, packed);
+      });
+      if (b + 1 == end_batch(task)) kernels_.store_keys(call_, keys, task.memory);
     }
   }
 
+  uint8_t* touched(const Task& task) const {
+    return reinterpret_cast<uint8_t*>(task.memory + layout_.touched_offset);
+  }
+  bool sums_in_place(const Task& task) const { return layout_.in_place && task.chunk == 0; }
+
+  QuerySums sums_of(const Task& task, const Head& head) const {
+    QuerySums sums;
+    if (call_.dquery.data == nullptr) return sums;
+    sums.touched = touched(task) + head.index * layout_.units;
+    sums.unit = layout_.unit;
+    sums.row = layout_.query_row;
+    if (!sums_in_place(task)) {
+      sums.data = task.floats(layout_.sums_offset) + head.index * problem_.q_len * sums.row;
+    } else if (call_.query_sums != nullptr) {
+      sums.data = call_.query_sums + first_row(head) * sums.row;
+    } else {
+      const Gradient4& to = call_.dquery;
+      sums.row = to.row;
+      sums.data = static_cast<float*>(to.data) + head.b * to.batch + head.h * to.head +
+                  head.sequence.q_first * to.row;
+    }
+    return sums;
+  }
+
+  // The number of a head's first row.
+  int64_t first_row(const Head& head) const {
+    return head.b * call_.batch_rows + head.h * call_.head_rows + head.sequence.q_first;
+  }
+
+  void add_queries(const Task& task) const {
+    for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
+      for_each_head(task, b, [&](const Head& head) {
+        kernels_.add_queries(call_, {.b = head.b,
+                                     .h = head.h,
+                                     .q_first = head.sequence.q_first,
+                                     .q_len = head.sequence.q_len,
+                                     .from = sums_of(task, head),
+                                     .first = task.chunk == 0,
+                                     .in_place = sums_in_place(task),
+                                     .last = task.chunk + 1 == layout_.chunks});
+      });
+    }
+  }
+
+  // ---- what the softmax hands back, where dout * out does not say it ----
+
+  void find_deltas(const Task& task) {
+    Turns::Turn turn(delta_turns_, {task.head, task.chunk});
+    float* const deltas = task.floats(layout_.deltas_offset);
+    const int64_t q_len = problem_.q_len;
+    std::fill_n(deltas, layout_.task_heads * q_len, 0.0f);
+    for_each_tile(task, [&](int64_t kv0, int64_t tile_keys, int64_t) {
+      for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
+        const BackwardKeys keys = keys_of(task, b, kv0, tile_keys);
+        if (keys.keys <= 0) continue;
+        bool packed = false;
+        for_each_head(task, b, [&](const Head& head) {
+          BackwardWalk rows = walk_of(head);
+          rows.score_gradients = rows.weight_gradients = no_gradients_.data();
+          rows.deltas = deltas + head.index * q_len;
+          walk(delta_call_, task, keys, rows, packed);
+        });
+      }
+    });
+    turn.wait();
+    for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
+      for_each_head(task, b, [&](const Head& head) {
+        float* to = call_.row_delta + first_row(head);
+        for (int64_t q = 0; q < head.sequence.q_len; ++q) to[q] += deltas[head.index * q_len + q];
+      });
+    }
+  }
+
+  // A sink is a score with a value of 0.
+  void find_sinks(Executor& executor) const {
+    const TensorView &sinks = *problem_.sinks, &gradient = *backward_.dsinks;
+    executor.parallel(problem_.q_heads, [&](int64_t h, int) {
+      const double sink = attention::load_element(sinks, h * sinks.stride(0)) / std::log(2.0);
+      double sum = 0;
+      for (int64_t b = 0; b < problem_.batch && sink > kMasked; ++b) {
+        const Sequence sequence = problem_.sequence(b);
+        const int64_t first = first_row({0, b, h, sequence});
+        for (int64_t row = first; row < first + sequence.q_len; ++row) {
+          const double weight = std::exp2(sink - static_cast<double>(call_.row_lse[row]));
+          sum -= weight * static_cast<double>(call_.row_delta[row]);
+        }
+      }
+      attention::store_element(gradient, h * gradient.stride(0), sum);
+    });
+  }
+
   const BackwardKernels& kernels_;
+  const BackwardProblem& backward_;
   const Problem& problem_;
-  Executor& executor_;
   const BackwardLayout layout_;
-  BackwardCall call_;
-  char* memory_;
+  CapturedGradients captures_;
+  BackwardCall call_, delta_call_;
+  Turns turns_, delta_turns_;  // a line a head, a turn a chunk
+  const std::vector<TileGradient> no_gradients_;
+  char *captures_memory_ = nullptr, *workers_ = nullptr;
 };
 
 }  // namespace
 
-std::size_t backward_workspace_bytes(const BackwardKernels& kernels, const TileProgram& program,
+std::size_t backward_workspace_bytes(const BackwardKernels& kernels,
+                                     const BackwardPrograms& programs,
                                      const BackwardProblem& problem, int threads) {
-  return BackwardLayout(kernels, program, problem, threads).total_bytes;
+  const BackwardLayout layout(kernels, programs, problem);
+  const CapturedGradients captures(programs, problem, layout.capture_tasks(problem));
+  return layout.total_bytes(captures, threads);
 }
 
-void run_backward(const BackwardKernels& kernels, const TileProgram& program,
-                  const TileBinding& binding, const BackwardProblem& problem,
+void run_backward(const BackwardKernels& kernels, const BackwardPrograms& programs,
+                  const BackwardBindings& bindings, const BackwardProblem& problem,
                   const Workspace& workspace, Executor& executor) {
-  Backward(kernels, program, binding, problem, workspace, executor).run();
+  Backward(kernels, programs, bindings, problem).run(static_cast<char*>(workspace.data), executor);
 }
 
 }  // namespace fovea::cpu

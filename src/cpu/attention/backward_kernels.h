@@ -38,7 +38,8 @@ struct BackwardCall {
   int64_t key_tile = 0, row_tile = 0;  // at most, of a tile
   // Of each row: what prepare_rows leaves for the tiles.
   float* row_lse = nullptr;    // base 2; -inf: the row sees nothing
-  float* row_delta = nullptr;  // sum(dout * out) - dlse
+  float* row_delta = nullptr;  // sum(weight * d loss / d weight), which is sum(dout * out), - dlse
+  bool delta_from_out = true;  // if not: -dlse alone, and a pass adds the rest
   // For kFiniteChunk row numbers: some element is inf or NaN.
   uint8_t* query_not_finite = nullptr;
   uint8_t* dout_not_finite = nullptr;
@@ -47,7 +48,11 @@ struct BackwardCall {
   const TileProgram* program = nullptr;  // or nullptr: nothing to run, and no mask
   const TileBinding* binding = nullptr;
   bool has_score_mod = false;
-  bool captures_wanted = false;  // the program adds to gradients of captured tensors
+  const TileProgram* weight_program = nullptr;  // or nullptr: weights as the softmax gives them
+  const TileBinding* weight_binding = nullptr;
+  bool captures_wanted = false;  // the programs add to gradients of captured tensors
+  /// The first of two passes: adds to BackwardWalk::deltas what dout * out does not give, and nothing else.
+  bool delta_pass = false;
 };
 
 /// Rows [first, last) by number; `first` is a multiple of kFiniteChunk.
@@ -81,8 +86,10 @@ struct BackwardWalk {
   int64_t b = 0, h = 0, q_first = 0, q_len = 0;
   const BackwardStrip* strips = nullptr;
   int64_t count = 0;
-  QuerySums queries;                        // without data: not wanted
-  const TileGradient* gradients = nullptr;  // by contribution of the program
+  QuerySums queries;  // without data: not wanted
+  // By contribution of program and weight_program.
+  const TileGradient *score_gradients = nullptr, *weight_gradients = nullptr;
+  float* deltas = nullptr;  // of the delta pass: sum(weight * d loss / d weight) of row 0, 1, ...
 };
 
 /// What one chunk of keys gives to the gradient of a head's queries.

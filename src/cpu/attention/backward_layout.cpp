@@ -39,6 +39,7 @@ void choose_tiles(BackwardLayout& layout, const Problem& p) {
   if (layout.span > largest) {
     layout.key_tile = round_up(ceil_div(layout.span, ceil_div(layout.span, largest)), 16);
   }
+  layout.tiles_per_span = ceil_div(layout.span, layout.key_tile);
   layout.units = ceil_div(p.q_len, layout.unit);
 }
 
@@ -84,24 +85,22 @@ RowInput row_input(const TensorView& view) {
 
 }  // namespace
 
-BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const TileProgram& program,
-                               const BackwardProblem& problem, int threads) {
+BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const BackwardPrograms& programs,
+                               const BackwardProblem& problem) {
   const Problem& p = problem.forward;
   choose_tiles(*this, p);
   choose_chunks(*this, problem);
   rows = p.query.size(0) * p.query.size(1) * p.query.size(2);
 
-  std::size_t bytes = 0;
   const auto take = [&](std::size_t& offset, std::size_t size) {
-    offset = bytes;
-    bytes += align(size);
+    offset = shared_bytes;
+    shared_bytes += align(size);
   };
   const auto flags = static_cast<std::size_t>(ceil_div(rows, kFiniteChunk));
   take(lse_offset, floats(rows));
   take(delta_offset, floats(rows));
   take(query_flags_offset, flags);
   take(dout_flags_offset, flags);
-  take(tickets_offset, static_cast<std::size_t>(heads) * sizeof(int64_t));
 
   std::size_t private_bytes = 0, touched_bytes = 0;
   if (problem.dquery) {
@@ -114,15 +113,26 @@ BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const TileProgram
     touched_bytes = align(static_cast<std::size_t>(task_heads * units));
   }
   take(query_sums_offset, query_sums_bytes);
-  sums_offset = kernels.scratch(backward_call(kernels, *this, program, nullptr, problem));
+  delta_pass = programs.two_passes;
+  const BackwardCall call = backward_call(kernels, *this, programs, nullptr, problem);
+  sums_offset = kernels.scratch(call);
+  if (delta_pass) sums_offset = std::max(sums_offset, kernels.scratch(delta_call(call)));
   touched_offset = sums_offset + private_bytes;
-  worker_bytes = touched_offset + touched_bytes;
-  take(workers_offset, worker_bytes * static_cast<std::size_t>(threads));
-  total_bytes = bytes;
+  deltas_offset = touched_offset + touched_bytes;
+  worker_bytes = deltas_offset + (delta_pass ? floats(task_heads * p.q_len) : 0);
+}
+
+CaptureTasks BackwardLayout::capture_tasks(const BackwardProblem& problem) const {
+  return {.heads = heads,
+          .task_heads = task_heads,
+          .chunks = chunks,
+          .chunk_keys = chunk_keys,
+          .tiles = ceil_div(problem.forward.kv_len, span) * tiles_per_span,
+          .batches_together = batches_together};
 }
 
 BackwardCall backward_call(const BackwardKernels& kernels, const BackwardLayout& layout,
-                           const TileProgram& program, const TileBinding* binding,
+                           const BackwardPrograms& programs, const BackwardBindings* bindings,
                            const BackwardProblem& problem) {
   const Problem& p = problem.forward;
   BackwardCall call;
@@ -150,12 +160,29 @@ BackwardCall backward_call(const BackwardKernels& kernels, const BackwardLayout&
   };
   call.query_in_place = in_place(p.query, problem.dkey);
   call.dout_in_place = in_place(problem.dout, problem.dvalue);
-  if (!program.empty()) {
-    call.program = &program;
-    call.binding = binding;
+  const auto use = [](const TileProgram& program, const TileBinding* binding,
+                      const TileProgram*& to, const TileBinding*& bound) {
+    if (program.empty()) return;
+    to = &program;
+    bound = binding;
+  };
+  use(programs.scores, bindings ? &bindings->scores : nullptr, call.program, call.binding);
+  use(programs.weights, bindings ? &bindings->weights : nullptr, call.weight_program,
+      call.weight_binding);
+  for (const auto* gradients : {&problem.score_captures, &problem.weight_captures}) {
+    for (const TensorView& gradient : *gradients) call.captures_wanted |= bool(gradient);
   }
+  call.delta_from_out = !layout.delta_pass;
   call.has_score_mod = static_cast<bool>(p.score_mod);
   return call;
+}
+
+BackwardCall delta_call(const BackwardCall& call) {
+  BackwardCall first = call;
+  first.dquery = first.dkey = first.dvalue = {};
+  first.captures_wanted = false;
+  first.delta_pass = true;
+  return first;
 }
 
 }  // namespace fovea::cpu

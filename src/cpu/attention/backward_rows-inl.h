@@ -99,7 +99,8 @@ void prepare_rows(const BackwardCall& call, const RowRange& rows) {
       const RowView<const void> dout = row_of(call.dout, b, h, row);
       query_check += check_row(row_of(call.query, b, h, row), call.head_dim);
       dout_check += check_row(dout, call.value_dim);
-      float delta = dot(dout, row_of(call.out, b, h, row), call.value_dim);
+      float delta =
+          call.delta_from_out ? dot(dout, row_of(call.out, b, h, row), call.value_dim) : 0.0f;
       if (call.dlse.data != nullptr) delta -= static_cast<float>(number_of(call.dlse, b, h, row));
       call.row_delta[number] = delta;
       call.row_lse[number] =

@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "cpu/attention/backward.h"
+#include "cpu/attention/backward_layout.h"
 #include "cpu/attention/float64_backend.h"
 #include "cpu/attention/forward.h"
 #include "cpu/attention/forward_programs.h"
@@ -51,25 +52,26 @@ class CpuPlan final : public Plan {
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
 
-class BackwardPlan final : public Plan {
+class CpuBackwardPlan final : public Plan {
  public:
-  BackwardPlan(Isa chosen, const Problem& problem)
-      : isa(chosen), kernels(backward_kernels(chosen)), program(lower({}, problem.mask_mod)) {}
+  CpuBackwardPlan(Isa chosen, const BackwardProblem& problem)
+      : isa(chosen), kernels(backward_kernels(chosen)), programs(problem) {}
 
   std::string describe() const override {
-    std::string text = "instruction set " + std::string(name_of(isa)) +
-                       ", products in f32; chunks of keys, whose gradients of queries are added "
-                       "in order\n";
-    return text + (program.empty() ? "no program\n" : program.describe());
+    return "instruction set " + std::string(name_of(isa)) + ", " + std::to_string(kernels.lanes) +
+           " lanes\nproducts in f32; narrower inputs are widened\nchunks of keys, each with its "
+           "own "
+           "gradient of the queries: added up in their order\n" +
+           programs.describe();
   }
 
   const Isa isa;
   const BackwardKernels& kernels;
-  const TileProgram program;
+  const BackwardPrograms programs;
 };
 
-const BackwardPlan& as_backward_plan(const Plan& plan) {
-  return static_cast<const BackwardPlan&>(plan);
+const CpuBackwardPlan& as_backward_plan(const Plan& plan) {
+  return static_cast<const CpuBackwardPlan&>(plan);
 }
 
 class CpuBackend final : public Backend {
@@ -106,16 +108,7 @@ class CpuBackend final : public Backend {
   }
 
   void plan_key(const Problem& problem, std::string& key) const override {
-    key += name_of(isa());
-    key += ' ';
-    key += std::to_string(problem.head_dim);
-    key += ' ';
-    key += std::to_string(problem.value_dim);
-    for (const TensorView* tensor : {&problem.query, &problem.key, &problem.value}) {
-      key += ' ';
-      key += name_of(tensor->dtype);
-    }
-    if (problem.needs_normalized_weights) key += " two passes";
+    add_to_key(problem, key);
   }
 
   std::shared_ptr<const Plan> prepare(const Problem& problem) const override {
@@ -136,42 +129,58 @@ class CpuBackend final : public Backend {
   }
 
   Support can_run_backward(const BackwardProblem& problem) const override {
-    const Problem& p = problem.forward;
-    Support support;
-    const auto refuse = [&](bool it, const char* what) {
-      if (it)
-        support.reasons.push_back(std::string("the f32 kernels of gradients have no ") + what);
+    // lse may be wide here.
+    Problem inputs = problem.forward;
+    inputs.lse = inputs.max_scores = std::nullopt;
+    Support support = can_run(inputs);
+    const auto check = [&](const char* name, const TensorView& tensor) {
+      if (tensor) check_device(support, name, tensor);
     };
-    refuse(static_cast<bool>(p.score_mod), "score_mod");
-    refuse(static_cast<bool>(p.weight_mod), "weight_mod");
-    refuse(p.sinks.has_value(), "sinks");
-    refuse(p.needs_64_bits, "integers of 64 bits");
-    for (const TensorView* tensor : {&p.query, &p.key, &p.value, &problem.dout}) {
-      refuse(tensor->dtype == DType::f64, "f64");
-      check_device(support, "a tensor", *tensor);
-    }
+    check("lse", *problem.forward.lse);
+    check("dout", problem.dout);
+    if (problem.dlse) check("dlse", *problem.dlse);
+    check("the gradient of query", problem.dquery);
+    check("the gradient of key", problem.dkey);
+    check("the gradient of value", problem.dvalue);
     return support;
   }
+
   void backward_plan_key(const BackwardProblem& problem, std::string& key) const override {
-    plan_key(problem.forward, key);
+    add_to_key(problem.forward, key);
   }
+
   std::shared_ptr<const Plan> prepare_backward(const BackwardProblem& problem) const override {
-    return std::make_shared<BackwardPlan>(isa(), problem.forward);
+    return std::make_shared<CpuBackwardPlan>(isa(), problem);
   }
+
   std::size_t backward_workspace_bytes(const Plan& plan, const BackwardProblem& problem,
                                        const Executor& executor) const override {
-    const BackwardPlan& cpu = as_backward_plan(plan);
-    return cpu::backward_workspace_bytes(cpu.kernels, cpu.program, problem, executor.num_threads());
+    const CpuBackwardPlan& own = as_backward_plan(plan);
+    return cpu::backward_workspace_bytes(own.kernels, own.programs, problem,
+                                         executor.num_threads());
   }
+
   void backward(const Plan& plan, const BackwardProblem& problem, const Workspace& workspace,
                 Executor& executor) const override {
-    const BackwardPlan& cpu = as_backward_plan(plan);
-    TileBinding binding;
-    if (!cpu.program.empty()) binding = bind(cpu.program, {}, problem.forward.mask_mod);
-    run_backward(cpu.kernels, cpu.program, binding, problem, workspace, executor);
+    const CpuBackwardPlan& cpu = as_backward_plan(plan);
+    const BackwardBindings bindings = bind(cpu.programs, problem);
+    run_backward(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
   }
 
  private:
+  void add_to_key(const Problem& problem, std::string& key) const {
+    key += name_of(isa());
+    key += ' ';
+    key += std::to_string(problem.head_dim);
+    key += ' ';
+    key += std::to_string(problem.value_dim);
+    for (const TensorView* tensor : {&problem.query, &problem.key, &problem.value}) {
+      key += ' ';
+      key += name_of(tensor->dtype);
+    }
+    if (problem.needs_normalized_weights) key += " two passes";
+  }
+
   Isa isa() const { return isa_ ? *isa_ : isa_in_force(); }
 
   static void check_device(Support& support, const std::string& name, const TensorView& tensor) {

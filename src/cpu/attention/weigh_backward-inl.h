@@ -87,6 +87,45 @@ __attribute__((noinline)) void weigh_rows(const WeighJob& job) {
   }
 }
 
+/// A tile becomes 0 where the weights are.
+FOVEA_INLINE void clear_masked(const WeighJob& job, float* tile) {
+  for (int64_t r = 0; r < job.rows; ++r) {
+    for (int64_t v = 0; v < (job.keys + kLanes - 1) / kLanes; ++v) {
+      const int64_t at = r * job.row + v * kLanes;
+      store(tile + at, select(load(job.scores + at) == 0.0f, Floats{}, load(tile + at)));
+    }
+  }
+}
+
+/// The second half of weigh, where the weights are there already: gradients of weights become those of
+/// scores.
+inline void weigh_gradients(const WeighJob& job) {
+  for (int64_t r = 0; r < job.rows; ++r) {
+    const Floats delta = broadcast(job.delta[r]);
+    for (int64_t v = 0; v < (job.keys + kLanes - 1) / kLanes; ++v) {
+      const int64_t at = r * job.row + v * kLanes;
+      const Floats weight = load(job.scores + at);
+      const Floats gradient = weight * (load(job.gradients + at) - delta);
+      store(job.gradients + at, select(weight == 0.0f, Floats{}, gradient));
+    }
+  }
+}
+
+/// sums[row] += the row's sum of weight * gradient.
+inline void add_deltas(const WeighJob& job, float* sums) {
+  for (int64_t r = 0; r < job.rows; ++r) {
+    Floats sum = {};
+    for (int64_t v = 0; v < (job.keys + kLanes - 1) / kLanes; ++v) {
+      const int64_t at = r * job.row + v * kLanes;
+      const Floats weight = load(job.scores + at);
+      const Floats product = weight * load(job.gradients + at);
+      const Ints inside = first_lanes(job.keys - v * kLanes);
+      sum += select(inside & (weight != 0.0f), product, Floats{});
+    }
+    sums[r] += hsum(sum);
+  }
+}
+
 FOVEA_INLINE void weigh(const WeighJob& job) {
   if (job.gradients == nullptr) {
     weigh_rows<false, false>(job);

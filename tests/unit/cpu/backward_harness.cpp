@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <memory>
 
@@ -86,7 +87,7 @@ bool Gradients::operator==(const Gradients& other) const {
     if (!same_bits(captures[i], other.captures[i])) return false;
   }
   return same_bits(query, other.query) && same_bits(key, other.key) &&
-         same_bits(value, other.value);
+         same_bits(value, other.value) && same_bits(sinks, other.sinks);
 }
 
 // The tensors of one call, narrowed, with fresh gradients.
@@ -105,25 +106,49 @@ struct BackwardCase::Call {
     BackwardInputs saved{.out = out.view, .lse = view(c.lse_.data(), rows), .dout = dout.view};
     if (c.with_dlse) saved.dlse = view(c.dlse_data.data(), rows);
     FlexGradients gradients{.query = dquery.view, .key = dkey.view, .value = dvalue.view};
-    if (c.wanted.captures && c.inputs.options.score_mod) {
-      for (const TensorView& capture : c.inputs.options.score_mod.captures()) {
-        captures.emplace_back(capture, DType::f32, is_floating(capture.dtype));
-        gradients.score_captures.push_back(captures.back().view);
-      }
+    gradients.score_captures = add_captures(c, c.inputs.options.score_mod);
+    gradients.weight_captures = add_captures(c, c.inputs.options.weight_mod);
+    if (c.inputs.options.sinks) {
+      dsinks.emplace(*c.inputs.options.sinks, DType::f32, c.wanted.sinks);
+      if (c.wanted.sinks) gradients.sinks = dsinks->view;
     }
     problem = attention::validate_backward("test", query.view, key.view, value.view, saved,
                                            gradients, c.inputs.options);
+    problem.score_joint = derived(problem.forward.score_mod, problem.score_captures);
+    problem.weight_joint = derived(problem.forward.weight_mod, problem.weight_captures);
+  }
+
+  std::vector<TensorView> add_captures(const BackwardCase& c, const Program& mod) {
+    std::vector<TensorView> gradients;
+    if (!mod) return gradients;
+    for (const TensorView& capture : mod.captures()) {
+      const bool wanted = c.wanted.captures && is_floating(capture.dtype);
+      gradients.push_back(captures.emplace_back(capture, DType::f32, wanted).view);
+    }
+    return gradients;
+  }
+
+  static std::shared_ptr<const program::JointProgram> derived(
+      const Program& mod, const std::vector<TensorView>& gradients) {
+    if (!mod) return nullptr;
+    program::Wanted slots;
+    for (std::size_t slot = 0; slot < gradients.size(); ++slot) {
+      if (gradients[slot]) slots.captures.push_back(static_cast<int32_t>(slot));
+    }
+    return std::make_shared<const program::JointProgram>(program::derive(mod.graph(), slots));
   }
 
   Gradients result() const {
-    Gradients all{dquery.widened(), dkey.widened(), dvalue.widened(), {}};
+    Gradients all{dquery.widened(), dkey.widened(), dvalue.widened(), {}, {}};
     for (const Output& capture : captures) all.captures.push_back(capture.widened());
+    if (dsinks) all.sinks = dsinks->widened();
     return all;
   }
 
   Narrowed query, key, value, dout, out;
   Output dquery, dkey, dvalue;
-  std::vector<Output> captures;
+  std::deque<Output> captures;
+  std::optional<Output> dsinks;
   attention::BackwardProblem problem;
 };
 
@@ -151,24 +176,16 @@ void BackwardCase::prepare() {
 Gradients BackwardCase::run(const NamedBackwardKernels& kernels, int threads) const {
   const Call call(*this, inputs.types);
   const attention::BackwardProblem& problem = call.problem;
-  const attention::Problem& p = problem.forward;
-  TileProgram program = lower(p.score_mod, p.mask_mod);
-  if (p.score_mod) {
-    program::Wanted captures;
-    for (std::size_t slot = 0; slot < problem.score_captures.size(); ++slot) {
-      if (problem.score_captures[slot]) captures.captures.push_back(static_cast<int32_t>(slot));
-    }
-    program = lower_joint(p.score_mod, derive(p.score_mod.graph(), captures), p.mask_mod);
-  }
-  const TileBinding binding = bind(program, p.score_mod, p.mask_mod, p.needs_64_bits);
+  const BackwardPrograms programs(problem);
+  const BackwardBindings bindings = bind(programs, problem);
   const auto executor = make_thread_pool(threads);
 
   const std::size_t bytes =
-      backward_workspace_bytes(*kernels.kernels, program, problem, executor->num_threads());
+      backward_workspace_bytes(*kernels.kernels, programs, problem, executor->num_threads());
   const std::size_t all = (bytes + kGuardBytes + 63) / 64 * 64;
   const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, all));
   std::memset(memory.get(), kGuard, all);
-  run_backward(*kernels.kernels, program, binding, problem, {memory.get(), bytes}, *executor);
+  run_backward(*kernels.kernels, programs, bindings, problem, {memory.get(), bytes}, *executor);
   for (std::size_t i = bytes; i < all; ++i) {
     if (static_cast<unsigned char*>(memory.get())[i] == kGuard) continue;
     ADD_FAILURE() << "written " << i - bytes << " bytes behind the workspace";
@@ -198,9 +215,10 @@ Gradients BackwardCase::reference() const {
   auto near = is_near("dquery", got.query, expected.query, tolerance);
   if (near) near = is_near("dkey", got.key, expected.key, tolerance);
   if (near) near = is_near("dvalue", got.value, expected.value, tolerance);
+  if (near) near = is_near("dsinks", got.sinks, expected.sinks, tolerance);
   for (std::size_t i = 0; near && i < expected.captures.size(); ++i) {
-    near = is_near("gradient of t" + std::to_string(i), got.captures[i], expected.captures[i],
-                   tolerance);
+    near = is_near("gradient of capture " + std::to_string(i), got.captures[i],
+                   expected.captures[i], tolerance);
   }
   return near;
 }

@@ -29,14 +29,15 @@ std::vector<NamedBackwardKernels> all_backward_kernels();
 
 /// Which gradients are asked for.
 struct WantedGradients {
-  bool query = true, key = true, value = true, captures = true;
+  bool query = true, key = true, value = true, captures = true, sinks = true;
 };
 
 /// Gradients, contiguous and widened. They are full of NaN before the run.
 struct Gradients {
   std::vector<float> query, key, value;
-  std::vector<std::vector<float>> captures;  // of score_mod
-  bool operator==(const Gradients&) const;   // bit by bit
+  std::vector<std::vector<float>> captures;  // of score_mod, then of weight_mod
+  std::vector<float> sinks;
+  bool operator==(const Gradients&) const;  // bit by bit
 };
 
 /// Inputs with what forward gave for them (the reference, rounded) and random gradients of it.
