@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/config.h"
+#include "cpu/attention/decode.h"
 #include "cpu/attention/forward.h"
 #include "cpu/attention/kernels.h"
 #include "cpu/attention/tile_program.h"
@@ -23,28 +24,33 @@ class CpuPlan final : public Plan {
   CpuPlan(Isa chosen, const Problem& problem)
       : isa(chosen),
         kernels(attention_kernels(chosen)),
-        program(lower(problem.score_mod, problem.mask_mod)),
-        tile_rows(max_tile_rows_of(problem)),
-        key_step(key_step_of(problem)),
-        pairs(multiplies_pairs(kernels, problem)) {}
+        program(lower(problem.score_mod, problem.mask_mod)) {}
 
   std::string describe() const override {
-    const auto number = [](auto n) { return std::to_string(n); };
-    std::string text = "instruction set " + std::string(name_of(isa)) + ", " +
-                       number(kernels.lanes) + " lanes, blocks of " + number(kernels.block_rows) +
-                       " x " + number(kernels.block_columns) + "\ntiles of up to " +
-                       number(tile_rows) + " queries x " + number(key_step) + " keys\n";
-    text += pairs ? "products of bf16 in pairs, summed in f32\n"
-                  : "products in f32; narrower inputs are widened\n";
+    const std::string text = "instruction set " + std::string(name_of(isa)) + ", " +
+                             std::to_string(kernels.lanes) + " lanes, blocks of " +
+                             std::to_string(kernels.block_rows) + " x " +
+                             std::to_string(kernels.block_columns) + "\n";
     return text + (program.empty() ? "no program\n" : program.describe());
   }
 
   const Isa isa;
   const AttentionKernels& kernels;
   const TileProgram program;
-  const int64_t tile_rows, key_step;
-  const bool pairs;
 };
+
+std::string describe_path(const AttentionKernels& kernels, const Problem& problem) {
+  const auto number = [](int64_t n) { return std::to_string(n); };
+  if (decodes(problem)) {
+    return "decode: " + number(problem.group() * problem.q_len) +
+           " rows a key head, keys and values read in place in pieces of " + number(kDecodePiece) +
+           "\n";
+  }
+  return "forward: tiles of up to " + number(max_tile_rows_of(problem)) + " queries x " +
+         number(key_step_of(problem)) + " keys; " +
+         (multiplies_pairs(kernels, problem) ? "bf16 multiplied in pairs" : "products in f32") +
+         ", sums in f32\n";
+}
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
 
@@ -106,14 +112,20 @@ class CpuBackend final : public Backend {
   std::size_t workspace_bytes(const Plan& plan, const Problem& problem,
                               const Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
-    return forward_workspace_bytes(cpu.kernels, cpu.program, problem, executor.num_threads());
+    const auto bytes = decodes(problem) ? decode_workspace_bytes : forward_workspace_bytes;
+    return bytes(cpu.kernels, cpu.program, problem, executor.num_threads());
   }
 
   void forward(const Plan& plan, const Problem& problem, const Workspace& workspace,
                Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
     const TileBinding binding = bind_programs(cpu, problem);
-    run_forward(cpu.kernels, cpu.program, binding, problem, workspace, executor);
+    const auto run = decodes(problem) ? run_decode : run_forward;
+    run(cpu.kernels, cpu.program, binding, problem, workspace, executor);
+  }
+
+  std::string describe(const Problem& problem) const override {
+    return describe_path(attention_kernels(isa()), problem);
   }
 
  private:

@@ -25,6 +25,37 @@ FOVEA_INLINE Floats element_of(Ints word, int64_t i) {
 
 FOVEA_INLINE int64_t vectors_of(int64_t n) { return (n + kLanes - 1) / kLanes; }
 
+/// A factor of 0 gives 0, whatever the values are.
+template <class Element>
+FOVEA_INLINE void store_values(const float* values, float factor, int64_t count, Element* out,
+                               int64_t column) {
+  for (int64_t e = 0; e < count; e += kLanes) {
+    const int64_t left = count - e;
+    const Floats v = factor == 0.0f ? Floats{} : load(values + e) * factor;
+    if (column != 1) {
+      for (int64_t i = 0; i < kLanes && i < left; ++i) store_one(out + (e + i) * column, v[i]);
+    } else if (left >= kLanes) {
+      store(out + e, v);
+    } else {
+      store_partial(out + e, v, left);
+    }
+  }
+}
+
+/// A row's result: `values` are weighted sums, with weights relative to 2^reference that add up to `sum`.
+FOVEA_INLINE void store_row(const ForwardCall& call, int64_t b, int64_t h, int64_t row,
+                            const float* values, float reference, float sum) {
+  const bool empty = sum == 0.0f;  // nothing allowed: out 0, lse -inf
+  with_elements(call.out_dtype, call.out, [&](auto* out) {
+    store_values(values, empty ? 0.0f : 1.0f / sum, call.value_dim,
+                 out + b * call.out_batch + h * call.out_head + row * call.out_row,
+                 call.out_column);
+  });
+  if (call.lse == nullptr) return;
+  call.lse[b * call.lse_batch + h * call.lse_head + row * call.lse_row] =
+      empty ? -kInfinity : reference * kLn2 + log(broadcast(sum))[0];
+}
+
 /// One worker's memory.
 struct ForwardScratch {
   int64_t score_row, value_row;  // floats from row to row
@@ -253,36 +284,9 @@ class ForwardKernel {
   }
 
   void finish_row(int64_t r) {
-    const int64_t row = tile_.q_first + tile_.q0 + r;
-    const float sum = hsum(load(scratch_.sum + r * kLanes));
-    const bool empty = sum == 0.0f;  // nothing allowed: out 0, lse -inf
-    with_elements(call_.out_dtype, call_.out, [&](auto* data) {
-      store_values(
-          r, empty ? 0.0f : 1.0f / sum,
-          data + tile_.b * call_.out_batch + tile_.h * call_.out_head + row * call_.out_row);
-    });
-    if (call_.lse == nullptr) return;
-    call_.lse[tile_.b * call_.lse_batch + tile_.h * call_.lse_head + row * call_.lse_row] =
-        empty ? -kInfinity : scratch_.reference[r] * kLn2 + log(broadcast(sum))[0];
-  }
-
-  /// A factor of 0 gives 0, whatever the values are.
-  template <class Element>
-  void store_values(int64_t r, float factor, Element* out) {
-    const float* values = scratch_.values + r * scratch_.value_row;
-    for (int64_t e = 0; e < call_.value_dim; e += kLanes) {
-      const int64_t left = call_.value_dim - e;
-      const Floats v = factor == 0.0f ? Floats{} : load(values + e) * factor;
-      if (call_.out_column != 1) {
-        for (int64_t i = 0; i < kLanes && i < left; ++i) {
-          store_one(out + (e + i) * call_.out_column, v[i]);
-        }
-      } else if (left >= kLanes) {
-        store(out + e, v);
-      } else {
-        store_partial(out + e, v, left);
-      }
-    }
+    store_row(call_, tile_.b, tile_.h, tile_.q_first + tile_.q0 + r,
+              scratch_.values + r * scratch_.value_row, scratch_.reference[r],
+              hsum(load(scratch_.sum + r * kLanes)));
   }
 
   const ForwardCall& call_;

@@ -88,10 +88,10 @@ ForwardLayout::Tiles ForwardLayout::tiles(int64_t q_len) const {
 }
 
 ForwardLayout::Head ForwardLayout::head(int64_t kv_len) const {
-  const int64_t width = kernels_.block_columns;
-  const int64_t values = ceil_div(problem_.value_dim, width) * width * kv_len;
-  const bool readable = problem_.value.stride(3) == 1 && problem_.value_dim % kernels_.lanes == 0 &&
-                        !problem_.page_table;
+  const int64_t width = kernels_.block_columns, per_word = pairs ? 2 : 1;
+  const int64_t values = ceil_div(problem_.value_dim, width) * width * ceil_div(kv_len, per_word);
+  const bool readable = problem_.value.dtype == DType::f32 && problem_.value.stride(3) == 1 &&
+                        problem_.value_dim % kernels_.lanes == 0 && !problem_.page_table;
   Head head{};
   head.values_in_place =
       readable && values * static_cast<int64_t>(sizeof(float)) > kLargestPackedValues;

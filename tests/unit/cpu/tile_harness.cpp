@@ -106,7 +106,7 @@ class GradientMemory {
       const Dims& sizes = mod.captures()[static_cast<std::size_t>(to.slot)].sizes;
       const Dims strides = contiguous_strides(sizes);
       count = 1;
-      for (std::size_t k = 0; k < sizes.size(); ++k) {
+      for (int k = 0; k < sizes.rank(); ++k) {
         gradient_.sizes[k] = sizes[k];
         gradient_.strides[k] = strides[k];
         count *= sizes[k];
