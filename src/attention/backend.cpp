@@ -15,6 +15,8 @@ namespace {
 Plan::~Plan() = default;
 Backend::~Backend() = default;
 
+std::string Backend::describe(const Problem&) const { return {}; }
+
 Support Backend::can_run_backward(const BackwardProblem&) const {
   return {{"the " + info().name + " backend has no backward pass"}};
 }

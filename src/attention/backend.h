@@ -32,6 +32,8 @@ class Backend {
                                       const Executor& executor) const = 0;
   virtual void forward(const Plan& plan, const Problem& problem, const Workspace& workspace,
                        Executor& executor) const = 0;
+  /// For explain, after the plan's text: what this one call makes of the plan, if that depends on its shape.
+  virtual std::string describe(const Problem& problem) const;
 
   // The same for gradients. A backend that overrides none of them has none.
   virtual Support can_run_backward(const BackwardProblem& problem) const;

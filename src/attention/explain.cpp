@@ -125,9 +125,9 @@ void describe_problem(std::ostream& out, const Problem& p, const Problem& simpli
 }
 
 template <class P>
-void describe_backend(std::ostream& out, const Backend& backend, const Plan& plan, const P& problem,
-                      const BackendRegistry& backends) {
-  out << "backend: " << backend.info().name << "\n" << indent(plan.describe());
+void describe_backend(std::ostream& out, const Backend& backend, const std::string& text,
+                      const P& problem, const BackendRegistry& backends) {
+  out << "backend: " << backend.info().name << "\n" << indent(text);
   for (const Refusal& refusal : refusals(backends, problem)) {
     out << "not " << refusal.backend << ": " << refusal.reason << "\n";
   }
@@ -198,7 +198,8 @@ std::string explain(const Problem& p, const Choice& choice, const BackendRegistr
                     const Executor& executor) {
   std::ostringstream out;
   describe_problem(out, p, choice.problem, choice.problem);
-  describe_backend(out, *choice.backend, *choice.plan, p, backends);
+  describe_backend(out, *choice.backend,
+                   choice.plan->describe() + choice.backend->describe(choice.problem), p, backends);
   describe_workspace(out, choice.backend->workspace_bytes(*choice.plan, choice.problem, executor),
                      executor);
   return out.str();
@@ -214,7 +215,7 @@ std::string explain(const BackwardProblem& b, const BackwardChoice& choice,
                  choice.problem.score_joint.get(), b.score_captures);
   describe_joint(out, "weight_mod", traced.weight_mod, simplified.weight_mod,
                  choice.problem.weight_joint.get(), b.weight_captures);
-  describe_backend(out, *choice.backend, *choice.plan, b, backends);
+  describe_backend(out, *choice.backend, choice.plan->describe(), b, backends);
   describe_workspace(
       out, choice.backend->backward_workspace_bytes(*choice.plan, choice.problem, executor),
       executor);

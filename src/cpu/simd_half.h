@@ -45,10 +45,30 @@ FOVEA_INLINE void store_halves(void* p, Halves v, int64_t count) {
 #endif
 }
 
+// g++ 12 converts vectors of more than 128 bits in halves.
+FOVEA_INLINE Words extend(Halves v) {
+#if defined(FOVEA_SIMD_AVX512)
+  return reinterpret_cast<Words>(_mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(v)));
+#elif defined(FOVEA_SIMD_AVX2)
+  return reinterpret_cast<Words>(_mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(v)));
+#else
+  return __builtin_convertvector(v, Words);
+#endif
+}
+
+/// The lower halves.
+FOVEA_INLINE Halves truncate(Words v) {
+#if defined(FOVEA_SIMD_AVX512)
+  return reinterpret_cast<Halves>(_mm512_cvtepi32_epi16(reinterpret_cast<__m512i>(v)));
+#else
+  return __builtin_convertvector(v, Halves);
+#endif
+}
+
 // ---- bf16: the upper half of an f32 -------------------------------------------------------------
 
 FOVEA_INLINE Floats widen_bf16(Halves v) {
-  return as_floats(reinterpret_cast<Ints>(__builtin_convertvector(v, Words) << 16));
+  return as_floats(reinterpret_cast<Ints>(extend(v) << 16));
 }
 
 FOVEA_INLINE Halves round_bf16(Floats v) {
@@ -57,7 +77,7 @@ FOVEA_INLINE Halves round_bf16(Floats v) {
   const Words rounded = (x + 0x7fffu + ((x >> 16) & 1u)) >> 16;
   const Words quiet = (x >> 16) | 0x40u;  // whatever bits are cut off
   const Ints kept = select(nan, reinterpret_cast<Ints>(quiet), reinterpret_cast<Ints>(rounded));
-  return __builtin_convertvector(reinterpret_cast<Words>(kept), Halves);
+  return truncate(reinterpret_cast<Words>(kept));
 }
 
 // ---- f16 ----------------------------------------------------------------------------------------
@@ -71,7 +91,7 @@ FOVEA_INLINE Floats widen_f16(Halves v) {
   return vcvt_f32_f16(reinterpret_cast<float16x4_t>(v));
 #else
   // The exponent is rebiased; denormals get the smallest one, whose hidden bit is then subtracted.
-  const Ints x = reinterpret_cast<Ints>(__builtin_convertvector(v, Words));
+  const Ints x = reinterpret_cast<Ints>(extend(v));
   const Ints magnitude = (x & 0x7fff) << 13, exponent = magnitude & (0x7c00 << 13);
   const Ints normal = magnitude + (112 << 23);
   const Ints special = exponent == broadcast(0x7c00 << 13);  // infinity or NaN
@@ -100,7 +120,7 @@ FOVEA_INLINE Halves round_f16(Floats v) {
   result = select(magnitude >= 0x477ff000, broadcast(0x7c00), result);  // from 65520 on
   result = select(magnitude > 0x7f800000, broadcast(0x7e00), result);
   const Ints sign = (x >> 16) & 0x8000;
-  return __builtin_convertvector(reinterpret_cast<Words>(result | sign), Halves);
+  return truncate(reinterpret_cast<Words>(result | sign));
 #endif
 }
 
@@ -186,8 +206,7 @@ FOVEA_INLINE Ints load_pairs(const BFloat16* p, int64_t elements) {
 
 /// Pair i is (lower[i], upper[i]).
 FOVEA_INLINE Ints zip_pairs(Halves lower, Halves upper) {
-  return reinterpret_cast<Ints>(__builtin_convertvector(lower, Words) |
-                                __builtin_convertvector(upper, Words) << 16);
+  return reinterpret_cast<Ints>(extend(lower) | extend(upper) << 16);
 }
 
 // ---- by dtype -----------------------------------------------------------------------------------

@@ -37,10 +37,38 @@ FOVEA_INLINE void swap_blocks(Square& square) {
   }
 }
 
+/// Both rows at half the length, in the places that swap_blocks gives them.
+template <int kStep>
+FOVEA_INLINE Floats add_blocks(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, FOVEA_LANES(FOVEA_UPPER)) +
+         __builtin_shufflevector(a, b, FOVEA_LANES(FOVEA_LOWER));
+}
+
 #undef FOVEA_LANES
 #undef FOVEA_FOUR
 #undef FOVEA_LOWER
 #undef FOVEA_UPPER
+
+template <int kStep>
+FOVEA_INLINE void fold_rows(Square& square) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i += 2 * kStep) {
+    square.row[i] = add_blocks<kStep>(square.row[i], square.row[i + kStep]);
+  }
+}
+
+/// Lane i is the sum of the lanes of row i, added up in the same order for each i.
+FOVEA_INLINE Floats sum_rows(Square square) {
+  fold_rows<1>(square);
+  fold_rows<2>(square);
+#if FOVEA_SIMD_LANES >= 8
+  fold_rows<4>(square);
+#endif
+#if FOVEA_SIMD_LANES >= 16
+  fold_rows<8>(square);
+#endif
+  return square.row[0];
+}
 
 FOVEA_INLINE void transpose(Square& square) {
   swap_blocks<1>(square);

@@ -7,6 +7,7 @@
 #include "core/config.h"
 #include "cpu/attention/backward.h"
 #include "cpu/attention/backward_layout.h"
+#include "cpu/attention/decode.h"
 #include "cpu/attention/float64_backend.h"
 #include "cpu/attention/forward.h"
 #include "cpu/attention/forward_programs.h"
@@ -25,30 +26,31 @@ using attention::Support;
 class CpuPlan final : public Plan {
  public:
   CpuPlan(Isa chosen, const Problem& problem)
-      : isa(chosen),
-        kernels(attention_kernels(chosen)),
-        programs(problem),
-        tile_rows(max_tile_rows_of(problem)),
-        key_step(key_step_of(problem)),
-        pairs(multiplies_pairs(kernels, problem)) {}
+      : isa(chosen), kernels(attention_kernels(chosen)), programs(problem) {}
 
   std::string describe() const override {
-    const auto number = [](auto n) { return std::to_string(n); };
-    std::string text = "instruction set " + std::string(name_of(isa)) + ", " +
-                       number(kernels.lanes) + " lanes, blocks of " + number(kernels.block_rows) +
-                       " x " + number(kernels.block_columns) + "\ntiles of up to " +
-                       number(tile_rows) + " queries x " + number(key_step) + " keys\n";
-    text += pairs ? "products of bf16 in pairs, summed in f32\n"
-                  : "products in f32; narrower inputs are widened\n";
-    return text + programs.describe();
+    return "instruction set " + std::string(name_of(isa)) + ", " + std::to_string(kernels.lanes) +
+           " lanes, blocks of " + std::to_string(kernels.block_rows) + " x " +
+           std::to_string(kernels.block_columns) + "\n" + programs.describe();
   }
 
   const Isa isa;
   const AttentionKernels& kernels;
   const ForwardPrograms programs;
-  const int64_t tile_rows, key_step;
-  const bool pairs;
 };
+
+std::string describe_path(const AttentionKernels& kernels, const Problem& problem) {
+  const auto number = [](int64_t n) { return std::to_string(n); };
+  if (decodes(problem)) {
+    return "decode: " + number(problem.group() * problem.q_len) +
+           " rows a key head, keys and values read in place in pieces of " + number(kDecodePiece) +
+           "\n";
+  }
+  return "forward: tiles of up to " + number(max_tile_rows_of(problem)) + " queries x " +
+         number(key_step_of(problem)) + " keys; " +
+         (multiplies_pairs(kernels, problem) ? "bf16 multiplied in pairs" : "products in f32") +
+         ", sums in f32\n";
+}
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
 
@@ -118,6 +120,9 @@ class CpuBackend final : public Backend {
   std::size_t workspace_bytes(const Plan& plan, const Problem& problem,
                               const Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
+    if (decodes(problem)) {
+      return decode_workspace_bytes(cpu.kernels, cpu.programs, problem, executor.num_threads());
+    }
     return forward_workspace_bytes(cpu.kernels, cpu.programs, problem, executor.num_threads());
   }
 
@@ -125,7 +130,12 @@ class CpuBackend final : public Backend {
                Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
     const ForwardBindings bindings = bind(cpu.programs, problem);
-    run_forward(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
+    const auto run = decodes(problem) ? run_decode : run_forward;
+    run(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
+  }
+
+  std::string describe(const Problem& problem) const override {
+    return describe_path(attention_kernels(isa()), problem);
   }
 
   Support can_run_backward(const BackwardProblem& problem) const override {

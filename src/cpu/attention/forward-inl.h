@@ -25,6 +25,49 @@ FOVEA_INLINE Floats element_of(Ints word, int64_t i) {
 
 FOVEA_INLINE int64_t vectors_of(int64_t n) { return (n + kLanes - 1) / kLanes; }
 
+/// A factor of 0 gives 0, whatever the values are.
+template <class Element>
+FOVEA_INLINE void store_values(const float* values, float factor, int64_t count, Element* out,
+                               int64_t column) {
+  for (int64_t e = 0; e < count; e += kLanes) {
+    const int64_t left = count - e;
+    const Floats v = factor == 0.0f ? Floats{} : load(values + e) * factor;
+    if (column != 1) {
+      for (int64_t i = 0; i < kLanes && i < left; ++i) store_one(out + (e + i) * column, v[i]);
+    } else if (left >= kLanes) {
+      store(out + e, v);
+    } else {
+      store_partial(out + e, v, left);
+    }
+  }
+}
+
+/// A row of the output: values * factor.
+FOVEA_INLINE void store_out(const ForwardCall& call, int64_t b, int64_t h, int64_t row,
+                            const float* values, float factor) {
+  with_elements(call.out_dtype, call.out, [&](auto* out) {
+    store_values(values, factor, call.value_dim,
+                 out + b * call.out_batch + h * call.out_head + row * call.out_row,
+                 call.out_column);
+  });
+}
+
+FOVEA_INLINE void store_number(const RowOutput& to, int64_t b, int64_t h, int64_t row, float x) {
+  if (to.data != nullptr) to.data[b * to.batch + h * to.head + row * to.row] = x;
+}
+
+/// Of weights relative to 2^reference that add up to `sum`.
+FOVEA_INLINE float lse_of(float reference, float sum) {
+  return sum == 0.0f ? -kInfinity : reference * kLn2 + log(broadcast(sum))[0];
+}
+
+/// A row's result: `values` are weighted sums, with weights relative to 2^reference that add up to `sum`.
+FOVEA_INLINE void store_row(const ForwardCall& call, int64_t b, int64_t h, int64_t row,
+                            const float* values, float reference, float sum) {
+  store_out(call, b, h, row, values, sum == 0.0f ? 0.0f : 1.0f / sum);
+  store_number(call.lse, b, h, row, lse_of(reference, sum));
+}
+
 /// One worker's memory.
 struct ForwardScratch {
   int64_t score_row, value_row;  // floats from row to row
@@ -331,39 +374,13 @@ class ForwardKernel {
     const float sum = hsum(load(scratch_.sum + r * kLanes));
     const bool empty = sum == 0.0f || !started_;  // nothing allowed: out 0
     const float factor = call_.two_passes ? 1.0f : 1.0f / sum;
-    with_elements(call_.out_dtype, call_.out, [&](auto* data) {
-      store_values(
-          r, empty ? 0.0f : factor,
-          data + tile_.b * call_.out_batch + tile_.h * call_.out_head + row * call_.out_row);
-    });
-    store_row(call_.lse, row,
-              sum == 0.0f ? -kInfinity : scratch_.reference[r] * kLn2 + log(broadcast(sum))[0]);
+    store_out(call_, tile_.b, tile_.h, row, scratch_.values + r * scratch_.value_row,
+              empty ? 0.0f : factor);
+    store_number(call_.lse, tile_.b, tile_.h, row, lse_of(scratch_.reference[r], sum));
     const float largest = call_.has_score_mod ? scratch_.largest[r] : scratch_.largest[r] * kLn2;
     // A NaN among the scores is in the sum for certain.
-    store_row(call_.max_scores, row, sum != sum && largest < kInfinity ? sum : largest);
-  }
-
-  void store_row(const RowOutput& to, int64_t row, float x) const {
-    if (to.data != nullptr) to.data[tile_.b * to.batch + tile_.h * to.head + row * to.row] = x;
-  }
-
-  /// A factor of 0 gives 0, whatever the values are.
-  template <class Element>
-  void store_values(int64_t r, float factor, Element* out) {
-    const float* values = scratch_.values + r * scratch_.value_row;
-    for (int64_t e = 0; e < call_.value_dim; e += kLanes) {
-      const int64_t left = call_.value_dim - e;
-      const Floats v = factor == 0.0f ? Floats{} : load(values + e) * factor;
-      if (call_.out_column != 1) {
-        for (int64_t i = 0; i < kLanes && i < left; ++i) {
-          store_one(out + (e + i) * call_.out_column, v[i]);
-        }
-      } else if (left >= kLanes) {
-        store(out + e, v);
-      } else {
-        store_partial(out + e, v, left);
-      }
-    }
+    store_number(call_.max_scores, tile_.b, tile_.h, row,
+                 sum != sum && largest < kInfinity ? sum : largest);
   }
 
   const ForwardCall& call_;

@@ -8,6 +8,7 @@
 
 #include "attention/element_access.h"
 #include "cpu/attention/forward_layout.h"
+#include "cpu/attention/key_rows.h"
 
 namespace fovea::cpu {
 namespace {
@@ -60,40 +61,13 @@ class Forward {
 
   Sequence sequence_of(int64_t head) const { return problem_.sequence(head / problem_.kv_heads); }
 
-  // Of a key or value tensor: the sequence's first key, or page 0.
-  const void* first_key(const TensorView& tensor, int64_t head, const Sequence& s) const {
-    const int64_t b = problem_.page_table ? 0 : head / problem_.kv_heads;
-    const int64_t at = b * tensor.stride(0) + head % problem_.kv_heads * tensor.stride(1) +
-                       s.kv_first * tensor.stride(2);
-    return offset(tensor, at);
-  }
-
-  static const void* offset(const TensorView& tensor, int64_t elements) {
-    return static_cast<const char*>(tensor.data) +
-           elements * static_cast<int64_t>(size_of(tensor.dtype));
-  }
-
-  PageTable pages_of(const TensorView& tensor, int64_t head) const {
-    if (!problem_.page_table) return {};
-    const TensorView& table = *problem_.page_table;
-    return {.data = offset(table, head / problem_.kv_heads * table.stride(0)),
-            .wide = table.dtype == DType::i64,
-            .stride = table.stride(1),
-            .size = problem_.page_size,
-            .page = tensor.stride(0)};
-  }
-
   // Keys [first, first + kPackStep) as far as there are so many.
   void pack(int64_t head, char* memory, int64_t first) const {
     const Sequence s = sequence_of(head);
     if (first >= s.kv_len) return;
     const ForwardLayout::Head layout = layout_.head(s.kv_len);
-    const TensorView &key = problem_.key, &value = problem_.value;
-    PackJob job{.from = first_key(key, head, s),
-                .dtype = key.dtype,
-                .row = key.stride(2),
-                .column = key.stride(3),
-                .pages = pages_of(key, head),
+    PackJob job{.rows = rows_of_head(problem_, problem_.key, head),
+                .column = problem_.key.stride(3),
                 .first = first,
                 .last = std::min(first + kPackStep, s.kv_len),
                 .length = s.kv_len,
@@ -102,14 +76,10 @@ class Forward {
                 .to = memory,
                 .norms = reinterpret_cast<float*>(memory + layout.norms_offset)};
     kernels_.pack_keys(job);
-    job.from = first_key(value, head, s);
-    job.dtype = value.dtype;
-    job.row = value.stride(2);
-    job.column = value.stride(3);
-    job.pages = pages_of(value, head);
+    job.rows = rows_of_head(problem_, problem_.value, head);
+    job.column = problem_.value.stride(3);
     job.width = problem_.value_dim;
-    job.to =
-        layout.values_in_place ? nullptr : reinterpret_cast<float*>(memory + layout.values_offset);
+    job.to = layout.values_in_place ? nullptr : memory + layout.values_offset;
     job.not_finite = reinterpret_cast<uint8_t*>(memory + layout.flags_offset);
     kernels_.pack_values(job);
   }
@@ -121,7 +91,7 @@ class Forward {
     packed.not_finite = reinterpret_cast<const uint8_t*>(memory + layout.flags_offset);
     packed.key_norms = reinterpret_cast<const float*>(memory + layout.norms_offset);
     if (layout.values_in_place) {
-      packed.values = first_key(problem_.value, head, s);
+      packed.values = rows_of_head(problem_, problem_.value, head).from;
       packed.value_row = problem_.value.stride(2);
       packed.value_panel = kernels_.block_columns;
     } else {

@@ -82,18 +82,66 @@ struct PageTable {
   int64_t page = 0;            // elements from page to page in the tensor
 };
 
+/// Keys or values of one head, by position.
+struct HeadRows {
+  const void* from = nullptr;  // the first, or where page 0 has them
+  DType dtype = DType::f32;
+  int64_t row = 0;  // elements from row to row, within a page
+  PageTable pages;
+};
+
 /// Keys [first, last) of a matrix of `length` rows and `width` columns. `first` is a multiple of
 /// kPackStep.
 struct PackJob {
-  const void* from = nullptr;
-  DType dtype = DType::f32;
-  int64_t row = 0, column = 0;  // elements
-  PageTable pages;
+  HeadRows rows;
+  int64_t column = 0;  // elements from column to column
   int64_t first = 0, last = 0, length = 0, width = 0;
   bool pairs = false;             // of bf16: keys by columns, values by keys; else widened to f32
   void* to = nullptr;             // values: nullptr to look for non-finite ones only
   uint8_t* not_finite = nullptr;  // values: first entry of the whole head
   float* norms = nullptr;         // keys: the same, or nullptr
+};
+
+/// Keys of a piece. With the mask, all that results of a decode call depend on.
+inline constexpr int64_t kDecodePiece = 1024;
+/// Rows of a key head (queries times the heads that share it) at most.
+inline constexpr int64_t kMaxDecodeRows = 16;
+
+/// What every piece of a call with few rows a key head shares: decode.h.
+struct DecodeCall {
+  ForwardCall call;
+  int64_t rows = 0;  // of a key head at most
+  int64_t partial_row() const { return kHeader + (call.value_dim + 15) / 16 * 16; }
+  int64_t mask_columns() const { return call.has_mask ? kDecodePiece / call.mask_block + 2 : 1; }
+
+  // A partial result, a row: its reference, the sum of its weights, its values from kHeader on.
+  static constexpr int64_t kHeader = 16;
+};
+
+/// Rows of a query head that see the same blocks of the mask.
+struct DecodeRows {
+  int64_t h = 0, q0 = 0, rows = 0;
+  const BlockRun* full = nullptr;  // with a mask
+  const BlockRun* partial = nullptr;
+  int64_t full_runs = 0, partial_runs = 0;
+};
+
+/// Keys [first, last) for all rows of a key head: by query head, then by query.
+struct DecodePiece {
+  int64_t b = 0, q_first = 0;
+  HeadRows keys, values;
+  int64_t first = 0, last = 0;
+  DecodeRows sets[kMaxDecodeRows];
+  int64_t set_count = 0;
+  float* partial = nullptr;  // a row: DecodeCall::partial_row() floats
+};
+
+/// Rows [first_row, last_row) of a key head, whose pieces are complete.
+struct DecodeMerge {
+  int64_t b = 0, first_head = 0, q_first = 0, q_len = 0;
+  int64_t first_row = 0, last_row = 0;
+  const float* partial = nullptr;
+  int64_t pieces = 0, partial_piece = 0;  // floats from piece to piece
 };
 
 struct AttentionKernels {
@@ -103,6 +151,9 @@ struct AttentionKernels {
   void (*pack_values)(const PackJob& job) = nullptr;
   size_t (*forward_scratch)(const ForwardCall& call) = nullptr;  // bytes a worker, multiple of 64
   void (*forward)(const ForwardCall& call, const ForwardTile& tile, void* scratch) = nullptr;
+  size_t (*decode_scratch)(const DecodeCall& call) = nullptr;  // likewise
+  void (*decode)(const DecodeCall& call, const DecodePiece& piece, void* scratch) = nullptr;
+  void (*decode_merge)(const DecodeCall& call, const DecodeMerge& merge, void* scratch) = nullptr;
 };
 
 /// Keys of a pack job begin at multiples of it, whatever the ISA.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cpu/attention/decode-inl.h"
 #include "cpu/attention/forward-inl.h"
 #include "cpu/attention/pack-inl.h"
 
@@ -13,6 +14,9 @@ const AttentionKernels kAttentionKernels = {.lanes = kLanes,
                                             .pack_keys = pack_keys,
                                             .pack_values = pack_values,
                                             .forward_scratch = forward_scratch,
-                                            .forward = forward};
+                                            .forward = forward,
+                                            .decode_scratch = decode_scratch,
+                                            .decode = decode,
+                                            .decode_merge = decode_merge};
 
 }  // namespace fovea::cpu::FOVEA_ISA_NAMESPACE

@@ -102,7 +102,7 @@ inline float largest_norm(const float* panel, int64_t words) {
 template <class Words, class Element>
 inline void pack_keys_of(const PackJob& job, const Element* data) {
   const int64_t words = (job.width + Words::kCount - 1) / Words::kCount;
-  const bool transposed = job.row == 1 && job.column != 1 && job.pages.data == nullptr;
+  const bool transposed = job.rows.row == 1 && job.column != 1 && job.rows.pages.data == nullptr;
   for (int64_t key = job.first; key < job.last; key += kBlockColumns) {
     float* panel = static_cast<float*>(job.to) + key / kBlockColumns * (words * kBlockColumns);
     for (int64_t inside = 0; inside < kBlockColumns; inside += kLanes) {
@@ -113,7 +113,7 @@ inline void pack_keys_of(const PackJob& job, const Element* data) {
         continue;
       }
       const Element* rows[kLanes] = {};
-      rows_of_keys(data, job.row, job.pages, first, keys, rows);
+      rows_of_keys(job.rows, data, first, keys, rows);
       if (job.column == 1) {
         pack_key_rows<Words>(rows, keys, job.width, panel + inside);
       } else {
@@ -129,9 +129,9 @@ inline void pack_keys_of(const PackJob& job, const Element* data) {
 
 void pack_keys(const PackJob& job) {
 #if FOVEA_SIMD_PAIRS
-  if (job.pairs) return pack_keys_of<KeyPairs>(job, static_cast<const BFloat16*>(job.from));
+  if (job.pairs) return pack_keys_of<KeyPairs>(job, static_cast<const BFloat16*>(job.rows.from));
 #endif
-  with_elements(job.dtype, job.from, [&]<class Element>(const Element* data) {
+  with_elements(job.rows.dtype, job.rows.from, [&]<class Element>(const Element* data) {
     pack_keys_of<KeyElements<Element>>(job, data);
   });
 }
@@ -207,7 +207,7 @@ inline void pack_value_chunks(const PackJob& job, const Element* data, PackPanel
   for (int64_t first = job.first; first < job.last; first += kFiniteChunk) {
     const int64_t last = job.last - first < kFiniteChunk ? job.last : first + kFiniteChunk;
     const Element* rows[kFiniteChunk];
-    rows_of_keys(data, job.row, job.pages, first, last - first, rows);
+    rows_of_keys(job.rows, data, first, last - first, rows);
     Floats check = {};
     for (int64_t panel = 0; panel < panels; ++panel) {
       const bool whole = job.column == 1 && (panel + 1) * kBlockColumns <= job.width;
@@ -221,14 +221,14 @@ void pack_values(const PackJob& job) {
 #if FOVEA_SIMD_PAIRS
   if (job.pairs) {
     return pack_value_chunks(
-        job, static_cast<const BFloat16*>(job.from),
+        job, static_cast<const BFloat16*>(job.rows.from),
         [&](bool whole, const auto* rows, int64_t panel, int64_t first, int64_t last) {
           return whole ? pack_value_pairs<true>(job, rows, panel, first, last)
                        : pack_value_pairs<false>(job, rows, panel, first, last);
         });
   }
 #endif
-  with_elements(job.dtype, job.from, [&](const auto* data) {
+  with_elements(job.rows.dtype, job.rows.from, [&](const auto* data) {
     pack_value_chunks(
         job, data, [&](bool whole, const auto* rows, int64_t panel, int64_t first, int64_t last) {
           if (job.to == nullptr) {

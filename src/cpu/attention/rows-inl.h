@@ -15,19 +15,30 @@ FOVEA_INLINE int64_t page_of(const PageTable& pages, int64_t i) {
                     : static_cast<const int32_t*>(pages.data)[at];
 }
 
-/// The first elements of keys [first, first + count). Without pages, they are `row` elements apart from
-/// `from` on; with them, that holds within a page, and `from` is page 0.
 template <class T>
-inline void rows_of_keys(const T* from, int64_t row, const PageTable& pages, int64_t first,
-                         int64_t count, const T** rows) {
-  if (pages.data == nullptr) {
-    for (int64_t i = 0; i < count; ++i) rows[i] = from + (first + i) * row;
-    return;
-  }
+FOVEA_INLINE const T* row_of_key(const HeadRows& rows, const T* from, int64_t key) {
+  const PageTable& pages = rows.pages;
+  if (pages.data == nullptr) return from + key * rows.row;
+  const int64_t i = key / pages.size;
+  return from + page_of(pages, i) * pages.page + (key - i * pages.size) * rows.row;
+}
+
+/// How many of the keys [key, last) lie rows.row elements apart.
+FOVEA_INLINE int64_t keys_together(const HeadRows& rows, int64_t key, int64_t last) {
+  const PageTable& pages = rows.pages;
+  if (pages.data == nullptr) return last - key;
+  const int64_t left = pages.size - key % pages.size;
+  return left < last - key ? left : last - key;
+}
+
+/// The first elements of keys [first, first + count); `from` is rows.from as a pointer to elements.
+template <class T>
+inline void rows_of_keys(const HeadRows& rows, const T* from, int64_t first, int64_t count,
+                         const T** at) {
   for (int64_t i = 0; i < count;) {
-    const int64_t page = (first + i) / pages.size, inside = (first + i) % pages.size;
-    const T* at = from + page_of(pages, page) * pages.page + inside * row;
-    for (int64_t j = inside; j < pages.size && i < count; ++j, ++i, at += row) rows[i] = at;
+    const int64_t together = keys_together(rows, first + i, first + count);
+    const T* row = row_of_key(rows, from, first + i);
+    for (const int64_t end = i + together; i < end; ++i, row += rows.row) at[i] = row;
   }
 }
 

@@ -20,9 +20,9 @@ struct SoftmaxRows {
   float* reference;  // base 2; -inf: no score yet
   float* sum;        // kLanes a row
   float unit;        // scores * unit are in base 2
-  // No score of a row lies outside +- its norm * key_norm; infinite: nothing is known.
-  const float* norms;
-  float key_norm;
+  // No score of a row lies outside +- its norm * key_norm; infinite, or no norms: nothing is known.
+  const float* norms = nullptr;
+  float key_norm = 0;
   float* largest = nullptr;  // or nullptr: of the scores so far
   // Or nullptr: weights that are not asked for exactly go here, as bf16 (with zeros up to the end of the last
   // vector), and spoil the scores. Rows are as far apart as those of the scores, and none may begin behind
@@ -69,7 +69,8 @@ constexpr float kTame = 40.0f;
 constexpr float kTameZero = -127.0f;  // the finite score whose weight is 0
 FOVEA_INLINE bool is_tame(const SoftmaxRows& s, int64_t r) {
   const float reference = s.reference[r];
-  return s.norms[r] * s.key_norm <= kTame && (reference == 0.0f || reference == -kInfinity);
+  return s.norms != nullptr && s.norms[r] * s.key_norm <= kTame &&
+         (reference == 0.0f || reference == -kInfinity);
 }
 
 /// As weigh_row, for such a row.

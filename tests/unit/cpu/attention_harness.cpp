@@ -10,6 +10,7 @@
 
 #include <fovea/random.h>
 #include "attention/reference.h"
+#include "cpu/attention/decode.h"
 #include "cpu/attention/forward.h"
 #include "cpu/isa.h"
 
@@ -150,19 +151,21 @@ bool Result::operator==(const Result& other) const {
          same_bits(max_scores, other.max_scores);
 }
 
-Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads) {
+Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads, Path path) {
   Call call(inputs, inputs.types.out);
   const attention::Problem& problem = call.problem;
   const ForwardPrograms programs(problem);
   const ForwardBindings bindings = bind(programs, problem);
   const auto executor = make_thread_pool(threads);
 
-  const std::size_t bytes =
-      forward_workspace_bytes(*kernels.kernels, programs, problem, executor->num_threads());
+  EXPECT_TRUE(path == Path::forward || decodes(problem));
+  const auto bytes_of = path == Path::decode ? decode_workspace_bytes : forward_workspace_bytes;
+  const std::size_t bytes = bytes_of(*kernels.kernels, programs, problem, executor->num_threads());
   const std::size_t all = (bytes + kGuardBytes + 63) / 64 * 64;
   const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, all));
   std::memset(memory.get(), kGuard, all);
-  run_forward(*kernels.kernels, programs, bindings, problem, {memory.get(), bytes}, *executor);
+  const auto run = path == Path::decode ? run_decode : run_forward;
+  run(*kernels.kernels, programs, bindings, problem, {memory.get(), bytes}, *executor);
   for (std::size_t i = bytes; i < all; ++i) {
     if (static_cast<unsigned char*>(memory.get())[i] == kGuard) continue;
     ADD_FAILURE() << "written " << i - bytes << " bytes behind the workspace";
@@ -185,8 +188,9 @@ Result run_reference(const Inputs& inputs) {
 }
 
 ::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs, int threads,
-                                    double tolerance) {
-  auto near = is_near(run_kernels(kernels, inputs, threads), run_reference(inputs), tolerance);
+                                    double tolerance, Path path) {
+  auto near =
+      is_near(run_kernels(kernels, inputs, threads, path), run_reference(inputs), tolerance);
   if (!near) near << " (" << to_string(inputs.shape) << "; " << to_string(inputs.types) << ")";
   return near;
 }

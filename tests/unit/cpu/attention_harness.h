@@ -70,8 +70,12 @@ struct Result {
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
 
+/// Of the two ways to compute a result the one to take, whatever the backend would choose.
+enum class Path { forward, decode };
+
 /// With a workspace of exactly the size that is asked for, full of NaN before the run.
-Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads = 1);
+Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads = 1,
+                   Path path = Path::forward);
 Result run_reference(const Inputs& inputs);
 
 /// Whether each element is within `tolerance * (1 + |expected|)`, and NaN or infinite where expected.
@@ -82,7 +86,8 @@ Result run_reference(const Inputs& inputs);
 
 /// run_kernels against run_reference, which gives f32 for any `types.out`.
 ::testing::AssertionResult is_right(const NamedKernels& kernels, const Inputs& inputs,
-                                    int threads = 1, double tolerance = 4e-6);
+                                    int threads = 1, double tolerance = 4e-6,
+                                    Path path = Path::forward);
 
 }  // namespace testing
 }  // namespace fovea::cpu
