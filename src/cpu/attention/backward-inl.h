@@ -75,9 +75,9 @@ class BackwardKernel {
  private:
   PackJob pack_job(const Tensor4& from, int64_t width) const {
     PackJob job;
-    job.from = row_of(from, keys_.b, keys_.kv_head, keys_.kv_first + keys_.kv0).data;
-    job.dtype = from.dtype;
-    job.row = from.row;
+    job.rows.from = row_of(from, keys_.b, keys_.kv_head, keys_.kv_first + keys_.kv0).data;
+    job.rows.dtype = from.dtype;
+    job.rows.row = from.row;
     job.column = from.column;
     job.last = job.length = keys_.keys;
     job.width = width;
