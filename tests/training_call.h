@@ -192,11 +192,12 @@ class TrainingCall {
   uint64_t next_ = 0;
 };
 
-/// Whether each gradient is within `tolerance` of the expected one, relative to the largest of its tensor
-/// (at least 1), and NaN where expected.
+/// Whether each gradient is within `tolerance` of the expected one, and NaN where expected. Relative to the
+/// largest entry of its tensor, at least 1; where fewer entries than `rows` sum what all query rows give,
+/// which cancels, at least the root of how many rows that is for each.
 template <class T>
 ::testing::AssertionResult are_near(const Gradients<T>& got, const Gradients<T>& expected,
-                                    double tolerance) {
+                                    double tolerance, int64_t rows = 0) {
   std::vector<std::vector<T>> parts;
   expected.for_each([&](const std::string&, const std::vector<T>& part) { parts.push_back(part); });
   auto result = ::testing::AssertionSuccess();
@@ -209,6 +210,10 @@ template <class T>
       return;
     }
     double largest = 1;
+    if (!right.empty()) {
+      largest =
+          std::max(1.0, std::sqrt(static_cast<double>(rows) / static_cast<double>(right.size())));
+    }
     for (const T x : right) {
       if (std::isfinite(x)) largest = std::max(largest, std::abs(static_cast<double>(x)));
     }

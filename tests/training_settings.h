@@ -41,11 +41,12 @@ std::vector<TrainingSetting<T>> training_settings() {
                                {.q_len = c.s.q_len, .kv_len = c.s.kv_len});
        }},
       {"scalars and a sink",
-       [](Call& c) {
+       [=](Call& c) {
+         const int64_t all = positions(c);
          const auto slopes = capture(c.normal({c.s.q_heads})), one = capture(c.normal({1}));
          c.options.sinks = c.normal({c.s.q_heads});
          c.options.score_mod = score_mod([=](auto s, auto, auto h, auto q, auto kv) {
-           return s * one[0] + slopes[h] * (q - kv) / 16;
+           return s * one[0] + slopes[h] * (q - kv) * 4 / all;
          });
        }},
       {"window of small blocks with a diagonal bias",

@@ -12,7 +12,7 @@ namespace fovea::cpu {
 /// query, key and value are f64; the programs are simplified.
 void float64_forward(const attention::Problem& problem, Executor& executor);
 
-/// Any floating-point dtypes: gradients are rounded from float64. Neither out nor lse of the problem is read: a row is at hand as a whole.
+/// The same. Neither out nor lse of the problem is read: a row is at hand as a whole.
 void float64_backward(const attention::BackwardProblem& problem, Executor& executor);
 
 }  // namespace fovea::cpu

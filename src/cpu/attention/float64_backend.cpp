@@ -86,10 +86,7 @@ class WithFloat64 final : public Backend {
 
  private:
   static bool own(const Problem& problem) { return problem.query.dtype == DType::f64; }
-  // Also what the other cannot: slower, but nothing that runs forward lacks a gradient.
-  bool own(const BackwardProblem& problem) const {
-    return own(problem.forward) || !other_->can_run_backward(problem).ok();
-  }
+  static bool own(const BackwardProblem& problem) { return own(problem.forward); }
 
   const std::shared_ptr<const Backend> other_;
 };

@@ -18,14 +18,16 @@ using attention::Problem;
 using Tile = Float64Tiles::Tile;
 using Piece = Float64Rows::Piece;
 
-/// The gradients of captured tensors and of sinks, which all heads add to.
-struct Captures {
-  explicit Captures(const BackwardProblem& b) : sinks(b.dsinks.value_or(TensorView{})) {
+/// What tiles share.
+struct Sums {
+  explicit Sums(const BackwardProblem& b)
+      : key(b.dkey), value(b.dvalue), sinks(b.dsinks.value_or(TensorView{})) {
     for (const TensorView& view : b.score_captures) score.emplace_back(view);
     for (const TensorView& view : b.weight_captures) weight.emplace_back(view);
   }
+  /// Of captured tensors and of sinks, which all heads add to.
   template <class F>
-  void for_each(F&& f) {
+  void for_each_capture(F&& f) {
     if (sinks) f(sinks);
     for (auto* list : {&score, &weight}) {
       for (Float64Gradient& gradient : *list) {
@@ -33,8 +35,14 @@ struct Captures {
       }
     }
   }
+  template <class F>
+  void for_each(F&& f) {
+    if (key) f(key);
+    if (value) f(value);
+    for_each_capture(f);
+  }
+  Float64Gradient key, value, sinks;
   std::vector<Float64Gradient> score, weight;
-  Float64Gradient sinks;
 };
 
 /// A thread's part of the backward pass. With s the scores after score_mod, w = exp(s - lse) the weights
@@ -42,18 +50,18 @@ struct Captures {
 ///   out = sum m(w) v,   dw = m'(w) (dout . v),   ds = w (dw - sum w dw + dlse).
 class Worker {
  public:
-  Worker(const BackwardProblem& b, Captures& captures)
+  Worker(const BackwardProblem& b, Sums& sums)
       : b_(b),
         p_(b.forward),
         rows_(p_),
-        captures_(captures),
-        score_(b.score_joint.get(), p_.score_mod, runs(), elements(), captures.score),
-        weight_(b.weight_joint.get(), p_.weight_mod, runs(), elements(), captures.weight),
+        sums_(sums),
+        score_(b.score_joint.get(), p_.score_mod, runs(), elements(), sums.score),
+        weight_(b.weight_joint.get(), p_.weight_mod, runs(), elements(), sums.weight),
         dout_(size(p_.value_dim)),
         modified_(weight_ ? size(p_.kv_len) : 0),
         dscores_(size(p_.kv_len)),
         dquery_(size(p_.head_dim)),
-        sum_(static_cast<std::size_t>(std::max(p_.head_dim, p_.value_dim))) {}
+        row_(static_cast<std::size_t>(std::max(p_.head_dim, p_.value_dim))) {}
 
   /// All that the tile needs nobody for: its rows of dquery, and what it will add to the rest.
   void compute(const Tile& tile) {
@@ -77,9 +85,9 @@ class Worker {
   void add_to_captures() {
     score_.add();
     weight_.add();
-    if (!captures_.sinks) return;
+    if (!sums_.sinks) return;
     for (int64_t r = 0; r < rows_.tile().rows; ++r) {
-      captures_.sinks.add(rows_.tile().h * captures_.sinks.strides()[0], dsinks_[r]);
+      sums_.sinks.add(rows_.tile().h * sums_.sinks.sums().stride(0), dsinks_[r]);
     }
   }
 
@@ -191,51 +199,31 @@ class Worker {
                         .pitch = width,
                         .skips_zeros = true};
     };
-    if (b_.dkey) add_sum(sum(dscores(0), rows_.query(0), p_.head_dim), b_.dkey, kv);
-    if (b_.dvalue) add_sum(sum(modified(0), dout_.data(), p_.value_dim), b_.dvalue, kv);
+    if (sums_.key) add_row(sum(dscores(0), rows_.query(0), p_.head_dim), sums_.key.sums(), kv);
+    if (sums_.value) {
+      add_row(sum(modified(0), dout_.data(), p_.value_dim), sums_.value.sums(), kv);
+    }
   }
 
-  void add_sum(const Float64Sum& sum, const TensorView& gradient, int64_t kv) {
+  void add_row(const Float64Sum& sum, const TensorView& gradient, int64_t kv) {
     const Tile& tile = rows_.tile();
-    std::fill_n(sum_.begin(), sum.pitch, 0.0);
-    add_products(sum, sum_.data(), sum.pitch);
+    std::fill_n(row_.begin(), sum.pitch, 0.0);
+    add_products(sum, row_.data(), sum.pitch);
     auto* to = static_cast<double*>(gradient.data) +
                attention::key_row(p_, gradient, tile.b, tile.h / p_.group(), kv);
     for (int64_t d = 0; d < sum.pitch; ++d) {
-      to[d * gradient.stride(3)] += sum_[static_cast<std::size_t>(d)];
+      to[d * gradient.stride(3)] += row_[static_cast<std::size_t>(d)];
     }
   }
 
   const BackwardProblem& b_;
   const Problem& p_;
   Float64Rows rows_;
-  Captures& captures_;
+  Sums& sums_;
   Float64Joint score_, weight_;
-  std::vector<double> dout_, modified_, dscores_, dquery_, sum_;
+  std::vector<double> dout_, modified_, dscores_, dquery_, row_;
   double dsinks_[Float64Rows::kRows] = {};
   uint8_t not_zero_[Float64Rows::kKeys] = {};
-};
-
-/// Sums in float64 for a gradient of another dtype, which is rounded to at the end.
-class Widened {
- public:
-  explicit Widened(TensorView& view) : given_(view) {
-    if (!view || view.dtype == DType::f64) return;
-    own_.resize(static_cast<std::size_t>(view.numel()));
-    view.data = own_.data();
-    view.dtype = DType::f64;
-    view.strides = contiguous_strides(view.sizes);
-  }
-  void store() const {
-    if (own_.empty()) return;
-    attention::for_each_element(given_, [this](int64_t at, int64_t ordinal) {
-      attention::store_element(given_, at, own_[static_cast<std::size_t>(ordinal)]);
-    });
-  }
-
- private:
-  const TensorView given_;
-  std::vector<double> own_;
 };
 
 /// In which order tiles add to the gradients that they share: a line for each key head (of all batches
@@ -266,23 +254,17 @@ class Lines {
 
 }  // namespace
 
-void float64_backward(const BackwardProblem& given, Executor& executor) {
-  BackwardProblem problem = given;
-  const Widened dkey(problem.dkey), dvalue(problem.dvalue);
-  Captures captures(problem);
+void float64_backward(const BackwardProblem& problem, Executor& executor) {
+  Sums sums(problem);
   std::deque<Worker> workers;
-  for (int i = 0; i < executor.num_threads(); ++i) workers.emplace_back(problem, captures);
+  for (int i = 0; i < executor.num_threads(); ++i) workers.emplace_back(problem, sums);
   const Float64Tiles tiles(problem.forward);
   const Lines lines(problem, tiles);
   Turns turns(lines.count());
   bool any_capture = false;
-  captures.for_each([&](Float64Gradient& gradient) {
-    gradient.clear();
-    any_capture = true;
-  });
-  for (const TensorView* gradient : {&problem.dquery, &problem.dkey, &problem.dvalue}) {
-    if (*gradient) attention::store_zeros(*gradient);
-  }
+  sums.for_each_capture([&](Float64Gradient&) { any_capture = true; });
+  sums.for_each([](Float64Gradient& gradient) { gradient.clear(); });
+  if (problem.dquery) attention::store_zeros(problem.dquery);
   executor.parallel(tiles.count(), [&](int64_t task, int worker) {
     const Tile tile = tiles.at(task);
     Turns::Turn keys_turn(turns, lines.keys(tile));
@@ -298,9 +280,7 @@ void float64_backward(const BackwardProblem& given, Executor& executor) {
     captures_turn->wait();
     own.add_to_captures();
   });
-  captures.for_each([](Float64Gradient& gradient) { gradient.store(); });
-  dkey.store();
-  dvalue.store();
+  sums.for_each([](Float64Gradient& gradient) { gradient.store(); });
 }
 
 }  // namespace fovea::cpu

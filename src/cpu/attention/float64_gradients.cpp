@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/attention/float64_gradients.h"
 
-#include <algorithm>
-
 #include "attention/element_access.h"
 
 namespace fovea::cpu {
 
 using program::JointProgram;
 
-Float64Gradient::Float64Gradient(const TensorView& view) : view_(view), strides_(view.strides) {
-  if (!view) return;
-  if (view.dtype == DType::f64) {
-    data_ = static_cast<double*>(view.data);
-    return;
-  }
-  own_.resize(std::max<std::size_t>(static_cast<std::size_t>(view.numel()), 1));
-  data_ = own_.data();
-  strides_ = contiguous_strides(view.sizes);
+Float64Gradient::Float64Gradient(const TensorView& view) : view_(view), sums_(view) {
+  if (!view || view.dtype == DType::f64) return;
+  own_.resize(static_cast<std::size_t>(view.numel()));
+  sums_ = fovea::view(own_.data(), view.sizes);
 }
 
 void Float64Gradient::clear() {
-  if (own_.empty() && view_) attention::store_zeros(view_);
+  if (sums_.data == view_.data) attention::store_zeros(view_);
 }
 
 void Float64Gradient::store() const {
-  if (own_.empty()) return;
+  if (sums_.data == view_.data) return;
   attention::for_each_element(view_, [this](int64_t at, int64_t ordinal) {
     attention::store_element(view_, at, own_[static_cast<std::size_t>(ordinal)]);
   });
@@ -58,6 +51,7 @@ void Float64Joint::run(const program::Inputs& first, std::span<const double> sco
 void Float64Joint::contribute(const JointProgram::Contribution& c, int64_t count,
                               const uint8_t* active) {
   Float64Gradient& gradient = (*gradients_)[static_cast<std::size_t>(c.slot)];
+  const TensorView& sums = gradient.sums();
   const auto values = rows_->value(c);
   const bool one_index = rows_->has_one_index(c);
   Addition sum{.to = nullptr, .at = 0, .value = 0};
@@ -72,8 +66,8 @@ void Float64Joint::contribute(const JointProgram::Contribution& c, int64_t count
     bool inside = true;
     for (std::size_t d = 0; d < c.index.size(); ++d) {
       const int64_t index = rows_->index(c, d, i);
-      inside = inside && index >= 0 && index < gradient.sizes()[static_cast<int>(d)];
-      at += inside ? index * gradient.strides()[static_cast<int>(d)] : 0;
+      inside = inside && index >= 0 && index < sums.size(static_cast<int>(d));
+      at += inside ? index * sums.stride(static_cast<int>(d)) : 0;
     }
     if (!inside) continue;
     sum = {&gradient, at, value};

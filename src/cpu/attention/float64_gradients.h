@@ -10,27 +10,25 @@
 #include "attention/backward_problem.h"
 #include "program/joint_rows.h"
 
-/// Gradients of captured tensors and sinks in float64.
+/// Sums of gradients in float64, and what joint programs add to them.
 namespace fovea::cpu {
 
-/// A gradient of any shape while it is summed: in its own memory if that is float64, else beside it.
+/// A gradient of any shape and dtype while it is summed: in its own memory if that is float64, else beside
+/// it. Not wanted: false.
 class Float64Gradient {
  public:
-  Float64Gradient() = default;
   explicit Float64Gradient(const TensorView& view);
+  Float64Gradient(Float64Gradient&&) noexcept = default;
   explicit operator bool() const { return static_cast<bool>(view_); }
-  void clear();  // before the first addition
 
-  const Dims& sizes() const { return view_.sizes; }
-  const Dims& strides() const { return strides_; }
-  void add(int64_t at, double x) { data_[at] += x; }
+  const TensorView& sums() const { return sums_; }  // f64, of the gradient's sizes
+  void add(int64_t at, double x) { static_cast<double*>(sums_.data)[at] += x; }
+  void clear();  // before the first addition
   void store() const;
 
  private:
-  TensorView view_;
+  TensorView view_, sums_;
   std::vector<double> own_;
-  double* data_ = nullptr;
-  Dims strides_;
 };
 
 /// A mod's joint program on one thread, and what its tile adds to the gradients of captured tensors: kept

@@ -23,14 +23,8 @@ std::vector<double> zeros(int64_t count) {
 // `count` elements of a row that begins at position `at`, each `step` doubles from the one before.
 void load_row(const TensorView& tensor, int64_t at, int64_t count, double* to, int64_t step) {
   const int64_t stride = tensor.stride(3);
-  if (tensor.dtype == DType::f64) {
-    const auto* data = static_cast<const double*>(tensor.data) + at;
-    for (int64_t d = 0; d < count; ++d) to[d * step] = data[d * stride];
-    return;
-  }
-  for (int64_t d = 0; d < count; ++d) {
-    to[d * step] = attention::load_element(tensor, at + d * stride);
-  }
+  const auto* data = static_cast<const double*>(tensor.data) + at;
+  for (int64_t d = 0; d < count; ++d) to[d * step] = data[d * stride];
 }
 
 }  // namespace

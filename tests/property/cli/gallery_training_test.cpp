@@ -8,9 +8,10 @@
 #include <fovea/fovea.h>
 #include "gallery/variant.h"
 #include "training_call.h"
+#include "usable_isas.h"
 
 // Every variant of the gallery, forward and backward, against the dense reference: in float64 to its
-// last digits.
+// last digits, and in fp32 with every instruction set.
 namespace fovea::gallery {
 namespace {
 
@@ -76,6 +77,23 @@ TEST_P(GalleryTraining, Float64EqualsTheReference) {
     const auto expected = outputs_of(call, kDense);
     EXPECT_TRUE(test::are_near(outputs_of(call, kOwn), expected, 1e-12));
     EXPECT_TRUE(test::are_near(call.run_backward(kOwn), call.run_backward(kDense), 1e-11));
+  }
+}
+
+TEST_P(GalleryTraining, Float32EqualsTheReference) {
+  const auto isas = test::usable_isas();
+  ASSERT_FALSE(isas.empty());
+  for (const Lengths& lengths : {Lengths{1, 1}, Lengths{70, 70}, Lengths{20, 53}}) {
+    const Variant made = variant(lengths);
+    TrainingCall<float> call(sizes(lengths));
+    apply(made, call);
+    const auto expected = call.run_backward(kDense);
+    for (const std::string& isa : isas) {
+      SCOPED_TRACE(isa + ", " + std::to_string(lengths.q) + " x " + std::to_string(lengths.kv));
+      const Environment environment("FOVEA_ISA", isa);
+      call.run_forward(kOwn);
+      EXPECT_TRUE(test::are_near(call.run_backward(kOwn), expected, 1e-5));
+    }
   }
 }
 
