@@ -67,6 +67,10 @@ void IntervalProgram::run_steps(std::size_t group) {
       case Rule::match_ne:
         set(out, may_match(step) ? interval::logical_not(interval::eq(a(), b())) : kTrue);
         break;
+      case Rule::find_eq: set(out, may_find(step) ? interval::eq(a(), b()) : kFalse); break;
+      case Rule::find_ne:
+        set(out, may_find(step) ? interval::logical_not(interval::eq(a(), b())) : kTrue);
+        break;
       case Rule::floating: eval_floating(step); break;
     }
   }
@@ -129,9 +133,20 @@ bool IntervalProgram::may_match(const Step& step) const {
       sets_[static_cast<std::size_t>(step.b)].set);
 }
 
+bool IntervalProgram::may_find(const Step& step) const {
+  const Values& read = sets_[static_cast<std::size_t>(step.a)];
+  const IntRange common = interval::intersect(ints(step.a), ints(step.b));
+  if (read.first >= read.last || common.lo > common.hi) return true;  // the ranges tell all
+  return tables_->values(step.slot).holds(read.first, read.last, common.lo, common.hi);
+}
+
 // Without the element values.
 void IntervalProgram::gather_unknown(const Step& step) {
-  if (!sets_.empty()) sets_[static_cast<std::size_t>(step.out)].set = ValueSet::any();
+  if (!sets_.empty()) {
+    Values& values = sets_[static_cast<std::size_t>(step.out)];
+    values.set = ValueSet::any();
+    values.last = values.first - 1;
+  }
   if (step.float_result) return set(step.out, interval::kAnyFloat);
   constexpr auto range = [](int64_t lo, int64_t hi) { return IntRange{lo, hi}; };
   switch (program_.captures()[static_cast<std::size_t>(step.slot)].dtype) {
@@ -170,6 +185,10 @@ void IntervalProgram::eval_gather(const Step& step) {
     return set(step.out, contents == Contents::scan
                              ? scan_floats(tensor, first, last)
                              : tables_->floats(step.slot).query(first, last));
+  }
+  if (!sets_.empty()) {
+    sets_[static_cast<std::size_t>(step.out)].first = first;
+    sets_[static_cast<std::size_t>(step.out)].last = last;
   }
   const bool wants_set = !sets_.empty() && sets_[static_cast<std::size_t>(step.out)].wanted;
   if (first == last) {

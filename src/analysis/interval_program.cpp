@@ -209,11 +209,18 @@ IntervalProgram::Rule IntervalProgram::rule_by_constant(Step& step, Rule general
 }
 
 // Equality of two captured tables also looks at the sets of their values: ids in no order have wide
-// ranges, but few values in a small box.
+// ranges, but few values in a small box. Equality of a table and something else looks for it in the table.
 IntervalProgram::Rule IntervalProgram::match_rule(Step& step, Rule plain) {
   const Graph& graph = program_.graph();
-  if (tables_ == nullptr || graph[step.a].op != Op::gather || graph[step.b].op != Op::gather) {
-    return plain;
+  const auto gathers = [&](NodeId id) { return graph[id].op == Op::gather; };
+  if (tables_ == nullptr || (!gathers(step.a) && !gathers(step.b))) return plain;
+  if (!gathers(step.a) || !gathers(step.b)) {
+    if (!gathers(step.a)) std::swap(step.a, step.b);
+    const auto slot = static_cast<std::size_t>(graph[step.a].slot);
+    if (program_.captures()[slot].numel() > UINT32_MAX) return plain;
+    sets_.resize(graph.nodes.size());
+    step.slot = graph[step.a].slot;
+    return plain == Rule::eq ? Rule::find_eq : Rule::find_ne;
   }
   sets_.resize(graph.nodes.size());
   for (const NodeId id : {step.a, step.b}) sets_[static_cast<std::size_t>(id)].wanted = true;

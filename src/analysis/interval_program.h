@@ -48,6 +48,7 @@ class IntervalProgram {
     any_32_bits,
     linear, linear_eq, linear_ne, linear_lt, linear_le,
     match_eq, match_ne,   // of two gathers, by their sets as well
+    find_eq, find_ne,     // of a gather and what is none: does it hold such a value there?
     floating,             // operands in floats: see eval_floating
     // clang-format on
   };
@@ -64,9 +65,10 @@ class IntervalProgram {
                                    // constant operand or its bit count
   };
 
-  struct Values {
+  struct Values {  // of a gather that is compared
     ValueSet set;
     bool wanted = false;
+    int64_t first = 0, last = -1;  // positions that are read; last < first: not known
   };
 
   void compile();
@@ -91,6 +93,7 @@ class IntervalProgram {
   void gather_unknown(const Step& step);
   IntRange linear_sum(const Step& step) const;
   bool may_match(const Step& step) const;
+  bool may_find(const Step& step) const;
   bool is_decided_select(const Step& step) const;
 
   IntRange ints(program::NodeId id) const {

@@ -96,6 +96,19 @@ int64_t load_int(const TensorView& tensor, int64_t offset) {
   });
 }
 
+std::vector<int64_t> load_ints(const TensorView& tensor) {
+  std::vector<int64_t> all;
+  all.reserve(static_cast<std::size_t>(tensor.numel()));
+  program::with_elements(tensor, [&](const auto* data) {
+    for_each_run(tensor, 0, tensor.numel() - 1, [&](int64_t offset, int64_t stride, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) {
+        all.push_back(static_cast<int64_t>(program::widen(data[offset + i * stride])));
+      }
+    });
+  });
+  return all;
+}
+
 double load_float(const TensorView& tensor, int64_t offset) {
   return program::with_elements(tensor, [offset](const auto* data) {
     return static_cast<double>(program::widen(data[offset]));
@@ -196,8 +209,10 @@ template class Pyramid<FloatRange>;
 struct RangeTables::Entry {
   TensorView tensor;
   std::unique_ptr<std::once_flag> once = std::make_unique<std::once_flag>();
+  std::unique_ptr<std::once_flag> values_once = std::make_unique<std::once_flag>();
   std::unique_ptr<const Pyramid<IntSummary>> ints;
   std::unique_ptr<const Pyramid<FloatRange>> floats;
+  std::unique_ptr<const ValueIndex> values;
 };
 
 RangeTables::RangeTables(std::span<const TensorView> captures) {
@@ -219,6 +234,13 @@ const Pyramid<FloatRange>& RangeTables::floats(int32_t slot) {
   std::call_once(*entry.once,
                  [&] { entry.floats = std::make_unique<Pyramid<FloatRange>>(entry.tensor); });
   return *entry.floats;
+}
+
+const ValueIndex& RangeTables::values(int32_t slot) {
+  Entry& entry = entries_[static_cast<std::size_t>(slot)];
+  std::call_once(*entry.values_once,
+                 [&] { entry.values = std::make_unique<ValueIndex>(entry.tensor); });
+  return *entry.values;
 }
 
 }  // namespace fovea::analysis

@@ -9,6 +9,7 @@
 #include <fovea/tensor.h>
 #include "analysis/interval_float.h"
 #include "analysis/interval_int.h"
+#include "analysis/value_index.h"
 #include "analysis/value_set.h"
 
 /// Ranges of the elements of captured tensors. Positions count elements in row-major order, whatever
@@ -19,6 +20,7 @@ namespace fovea::analysis {
 /// Element `offset` (in elements from data), as the interpreter reads it.
 int64_t load_int(const TensorView& tensor, int64_t offset);   // integral and bool
 double load_float(const TensorView& tensor, int64_t offset);  // floating
+std::vector<int64_t> load_ints(const TensorView& tensor);     // all, in row-major order
 
 /// The range of positions [first, last], by looking at each. Not empty, inside the tensor.
 IntRange scan_ints(const TensorView& tensor, int64_t first, int64_t last);
@@ -50,13 +52,14 @@ class Pyramid {
 extern template class Pyramid<IntSummary>;
 extern template class Pyramid<FloatRange>;
 
-/// The pyramids of a program's captures, each built when first asked for. Thread-safe.
+/// The pyramids and value indices of a program's captures, each built when first asked for. Thread-safe.
 class RangeTables {
  public:
   explicit RangeTables(std::span<const TensorView> captures);
   ~RangeTables();
   const Pyramid<IntSummary>& ints(int32_t slot);
   const Pyramid<FloatRange>& floats(int32_t slot);
+  const ValueIndex& values(int32_t slot);
 
  private:
   struct Entry;

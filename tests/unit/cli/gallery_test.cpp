@@ -150,6 +150,19 @@ TEST_P(Gallery, BlocksAreWhatTheElementsSay) {
   }
 }
 
+// However long the sequence: neither the plane nor its blocks are looked at one by one.
+TEST_P(Gallery, BuildingCostsTheBlocksListed) {
+  constexpr int64_t kLength = 32768;
+  if (!make_variant(GetParam(), shape_of(64, 64)).mask_mod) return;
+  const Variant variant = make_variant(GetParam(), {.q_len = kLength, .kv_len = kLength});
+  const BlockMask mask = create_block_mask(variant.mask_mod, {kLength, kLength, 1, 1, {}});
+  int64_t listed = mask.rows() + mask.counts().partial;
+  for (int64_t r = 0; r < mask.rows(); ++r) {
+    listed += static_cast<int64_t>(mask.full(0, 0, r).size());  // runs
+  }
+  EXPECT_LT(mask.stats().boxes, 32 * listed);
+}
+
 TEST_P(Gallery, IsDescribed) {
   const Variant variant = make_variant(GetParam(), shape_of(64, 64));
   EXPECT_EQ(variant.name, GetParam());

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fovea/random.h>
+#include <fovea/vector.h>
 #include "unit/analysis/gallery.h"
 #include "unit/mask/brute_force.h"
 
@@ -113,6 +115,21 @@ TEST(CreateBlockMask, DocumentsInAnyOrderOfIdsStayCheap) {
   const int64_t elements = kLength * kLength;
   EXPECT_LT(mask.stats().leaf_evaluations, elements / 1000);
   EXPECT_LT(mask.stats().boxes, 2'000'000);
+}
+
+// Rows that each name a few blocks, in no order: the ranges of the names say nothing.
+TEST(CreateBlockMask, RandomBlocksStayCheap) {
+  constexpr int64_t kLength = 1 << 18, kTiles = kLength / 64, kPicks = 4;
+  std::vector<int32_t> picks(kTiles * kPicks);
+  for (std::size_t i = 0; i < picks.size(); ++i) {
+    picks[i] = static_cast<int32_t>(Random(5).below(i, kTiles));
+  }
+  const Capture table = capture(view(picks.data(), {kTiles, kPicks}));
+  const BlockMask mask = create_block_mask(
+      [&](auto, auto, auto q, auto kv) { return any(table.row(q / 64) == kv / 64); },
+      {.q_len = kLength, .kv_len = kLength});
+  EXPECT_LT(mask.stats().boxes, 32 * mask.counts().partial);
+  EXPECT_LT(mask.stats().leaves, 2 * mask.counts().partial);
 }
 
 }  // namespace
