@@ -27,32 +27,43 @@ bool wants_any(const FlexGradients& g) {
 
 }  // namespace
 
-void flex_attention_backward(const TensorView& query, const TensorView& key,
-                             const TensorView& value, const BackwardInputs& saved,
-                             const FlexGradients& gradients, const FlexOptions& options) {
-  constexpr const char* kWhere = "flex_attention_backward";
+void api::run_backward(const char* where, const TensorView& query, const TensorView& key,
+                       const TensorView& value, const BackwardInputs& saved,
+                       const FlexGradients& gradients, const FlexOptions& options) {
   const auto problem =
-      attention::validate_backward(kWhere, query, key, value, saved, gradients, options);
-  const auto choice = attention::choose_backward(kWhere, registry(), problem, options.backend);
+      attention::validate_backward(where, query, key, value, saved, gradients, options);
+  const auto choice = attention::choose_backward(where, registry(), problem, options.backend);
   if (!wants_any(gradients)) return;
   Executor& executor = executor_of(options);
   if (core::check()) attention::check_elements(choice.problem.forward, executor);
   const std::size_t bytes =
       choice.backend->backward_workspace_bytes(*choice.plan, choice.problem, executor);
-  const attention::ScratchMemory scratch(kWhere, options.workspace, bytes);
+  const attention::ScratchMemory scratch(where, options.workspace, bytes);
   choice.backend->backward(*choice.plan, choice.problem, scratch.workspace(), executor);
   for (const TensorView& gradient : choice.dropped) attention::store_zeros(gradient);
+}
+
+std::size_t api::backward_bytes(const char* where, const TensorView& query, const TensorView& key,
+                                const TensorView& value, const BackwardInputs& saved,
+                                const FlexGradients& gradients, const FlexOptions& options) {
+  const auto problem =
+      attention::validate_backward(where, query, key, value, saved, gradients, options);
+  const auto choice = attention::choose_backward(where, registry(), problem, options.backend);
+  return choice.backend->backward_workspace_bytes(*choice.plan, choice.problem,
+                                                  executor_of(options));
+}
+
+void flex_attention_backward(const TensorView& query, const TensorView& key,
+                             const TensorView& value, const BackwardInputs& saved,
+                             const FlexGradients& gradients, const FlexOptions& options) {
+  api::run_backward("flex_attention_backward", query, key, value, saved, gradients, options);
 }
 
 std::size_t backward_workspace_bytes(const TensorView& query, const TensorView& key,
                                      const TensorView& value, const BackwardInputs& saved,
                                      const FlexGradients& gradients, const FlexOptions& options) {
-  constexpr const char* kWhere = "backward_workspace_bytes";
-  const auto problem =
-      attention::validate_backward(kWhere, query, key, value, saved, gradients, options);
-  const auto choice = attention::choose_backward(kWhere, registry(), problem, options.backend);
-  return choice.backend->backward_workspace_bytes(*choice.plan, choice.problem,
-                                                  executor_of(options));
+  return api::backward_bytes("backward_workspace_bytes", query, key, value, saved, gradients,
+                             options);
 }
 
 std::string explain_backward(const TensorView& query, const TensorView& key,

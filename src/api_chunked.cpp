@@ -157,6 +157,29 @@ FlexCall as_flex(const char* where, const TensorView& query, const TensorView& k
   return call;
 }
 
+/// The same for the backward pass.
+struct FlexBackward {
+  FlexCall call;
+  BackwardInputs saved;
+  FlexGradients gradients;
+};
+
+FlexBackward as_flex(const char* where, const TensorView& query, const TensorView& key,
+                     const TensorView& value, const BackwardInputs& saved,
+                     const ChunkedGradients& gradients, ChunkedOptions options) {
+  core::require(options.bias || !gradients.bias, where, "a gradient of the bias must have a bias",
+                "the bias of the call", "none");
+  options.lse.reset();
+  FlexBackward result{as_flex(where, query, key, value, saved.out, options), saved, {}};
+  result.saved.out = result.call.out;
+  result.saved.dout = heads_first(saved.dout, options.layout);
+  result.gradients.query = heads_first(gradients.query, options.layout);
+  result.gradients.key = heads_first(gradients.key, options.layout);
+  result.gradients.value = heads_first(gradients.value, options.layout);
+  if (options.bias) result.gradients.score_captures = {gradients.bias};
+  return result;
+}
+
 }  // namespace
 
 void chunked_attention(const TensorView& query, const TensorView& key, const TensorView& value,
@@ -172,6 +195,25 @@ std::size_t chunked_workspace_bytes(const TensorView& query, const TensorView& k
   constexpr const char* kWhere = "chunked_workspace_bytes";
   const FlexCall call = as_flex(kWhere, query, key, value, out, options);
   return api::forward_bytes(kWhere, call.query, call.key, call.value, call.out, call.options);
+}
+
+void chunked_attention_backward(const TensorView& query, const TensorView& key,
+                                const TensorView& value, const BackwardInputs& saved,
+                                const ChunkedGradients& gradients, const ChunkedOptions& options) {
+  constexpr const char* kWhere = "chunked_attention_backward";
+  const FlexBackward b = as_flex(kWhere, query, key, value, saved, gradients, options);
+  api::run_backward(kWhere, b.call.query, b.call.key, b.call.value, b.saved, b.gradients,
+                    b.call.options);
+}
+
+std::size_t chunked_backward_workspace_bytes(const TensorView& query, const TensorView& key,
+                                             const TensorView& value, const BackwardInputs& saved,
+                                             const ChunkedGradients& gradients,
+                                             const ChunkedOptions& options) {
+  constexpr const char* kWhere = "chunked_backward_workspace_bytes";
+  const FlexBackward b = as_flex(kWhere, query, key, value, saved, gradients, options);
+  return api::backward_bytes(kWhere, b.call.query, b.call.key, b.call.value, b.saved, b.gradients,
+                             b.call.options);
 }
 
 }  // namespace fovea

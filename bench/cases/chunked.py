@@ -15,6 +15,8 @@ MIB = 2**20
 
 # How far each peer is taken: memory that grows with the square, or patience.
 LONGEST = {"torch-sdpa": 65536, "jax-chunked": 65536, "jax-sdpa": 16384, "torch-chunked": 16384}
+SAMPLED_ONCE = 16384  # longer calls are timed in the run that is checked
+
 # What is wanted at the greatest length.
 RATIO_GOALS = {"torch-sdpa": 1.25, "jax-chunked": 3.5}
 MIB_GOAL = 24
@@ -44,10 +46,24 @@ def warm_up(context, jax):
         run()
 
 
-def repeats(context, length):
-    if length <= 4096:
-        return context.repeats(9, 3)
-    return context.repeats(3 if length <= 16384 else 1, 1)
+class Contender:
+    """One callable: its output, its time and its memory in the first run, which is checked."""
+
+    def __init__(self, run, in_place=None):
+        self.run = run
+
+        def first():
+            self.output = run()
+
+        def timed():
+            self.ms = harness.milliseconds(first)
+
+        peak = harness.peak_bytes(timed)
+        if in_place is not None:
+            self.output = in_place
+        elif peak is not None:
+            peak -= numpy.asarray(self.output).nbytes
+        self.peak_mib = None if peak is None else max(0, peak) / MIB
 
 
 def measure(context, jax, length):
@@ -57,25 +73,25 @@ def measure(context, jax, length):
     inputs = random_inputs(length)
     out = numpy.full_like(inputs[0], numpy.nan)
     call = fovea_capi.Call(*inputs, out, executor=context.executor, workspace=False)
-    timed = {"ours": lambda: call.run_chunked(*CHUNKS)}
-    peak_mib, outputs = {}, {}
-    for name, run in {**timed, **contenders(context, jax, inputs, length)}.items():
-        timed[name] = run
-        peak = harness.peak_bytes(lambda name=name, run=run: outputs.update({name: run()}))
-        result_bytes = 0 if name == "ours" else out.nbytes  # ours is written in place
-        peak_mib[name] = None if peak is None else max(0, peak - result_bytes) / MIB
+    found = {"ours": Contender(lambda: call.run_chunked(*CHUNKS), in_place=out)}
+    for name, run in contenders(context, jax, inputs, length).items():
+        found[name] = Contender(run)
     error = check_reference(context, case, call)
-    for name, output in outputs.items():
-        if name != "ours":
-            check_peer(context, case, name, out, output)
-    outputs.clear()
-    samples = harness.interleave(
-        timed,
-        repeats(context, length),
-        {"peak": lambda: fovea_capi.measure_fma_peak(context.threads)},
-        warm=False,
-    )
-    record(context, case, samples, peak_mib, call.workspace_bytes() / MIB, error)
+    for name, contender in found.items():
+        check_peer(context, case, name, out, contender.output)
+    samples = sample(context, found, length)
+    record(context, case, samples, found, call.workspace_bytes() / MIB, error)
+
+
+def sample(context, found, length):
+    def peak():
+        return fovea_capi.measure_fma_peak(context.threads)
+
+    if length > SAMPLED_ONCE:
+        return {"peak": [peak()], **{name: [found[name].ms] for name in found}}
+    repeats = context.repeats(9 if length <= 4096 else 3, 3 if length <= 4096 else 1)
+    timed = {name: contender.run for name, contender in found.items()}
+    return harness.interleave(timed, repeats, {"peak": peak}, warm=False)
 
 
 def check_reference(context, case, call):
@@ -96,20 +112,20 @@ def check_peer(context, case, name, ours, theirs):
         context.fail(f"{case}: differs from {name} by {error:.2e}")
 
 
-def record(context, case, samples, peak_mib, workspace_mib, error):
+def record(context, case, samples, found, workspace_mib, error):
     length = int(case.split("L")[1].split("D")[0])
     flops = 4.0 * HEAD_DIM * length * length
     times = samples["ours"]
     of_peak = harness.paired([1e3 * flops / t for t in times], samples["peak"])
     extra = {
         "workspace_mib": workspace_mib,
-        "peak_mib": peak_mib["ours"],
+        "peak_mib": found["ours"].peak_mib,
         "gflops": 1e3 * flops / harness.median(times) / 1e9,
         "reference_error": error,
     }
-    for peer in [name for name in peak_mib if name != "ours"] or [None]:
+    for peer in [name for name in found if name != "ours"] or [None]:
         row = context.add(NAME, case, peer, harness.median(times), of_peak=of_peak)
-        row.extra = {**extra, "peer_peak_mib": peak_mib.get(peer)}
+        row.extra = {**extra, "peer_peak_mib": peer and found[peer].peak_mib}
         if peer is not None:
             row.peer_ms = harness.median(samples[peer])
             row.ratio = harness.paired(samples[peer], times)

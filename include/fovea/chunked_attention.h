@@ -7,6 +7,7 @@
 #include <string>
 
 #include <fovea/attention.h>
+#include <fovea/attention_backward.h>
 #include <fovea/executor.h>
 #include <fovea/export.h>
 #include <fovea/tensor.h>
@@ -63,5 +64,30 @@ FOVEA_API void chunked_attention(const TensorView& query, const TensorView& key,
 FOVEA_API std::size_t chunked_workspace_bytes(const TensorView& query, const TensorView& key,
                                               const TensorView& value, const TensorView& out,
                                               const ChunkedOptions& options = {});
+
+/// Outputs of the backward pass; an empty view is not wanted and not computed.
+struct ChunkedGradients {
+  TensorView query = {};  ///< the query's shape and dtype, in the layout of the call
+  TensorView key = {};    ///< likewise
+  TensorView value = {};  ///< likewise
+  TensorView bias = {};   ///< the bias's shape, summed where its sizes are 1; f32 or f64
+};
+
+/// Gradients of chunked_attention(query, key, value, out, options) from its saved out and lse, in memory
+/// that grows with the lengths, not with their product: flex_attention_backward of the same programs.
+/// out and dout are in the layout of the call, lse and dlse (B, Hq, Lq). Rows that attend to nothing have
+/// zero gradients. InvalidArgument for a broken rule, Unsupported if no backend can.
+FOVEA_API void chunked_attention_backward(const TensorView& query, const TensorView& key,
+                                          const TensorView& value, const BackwardInputs& saved,
+                                          const ChunkedGradients& gradients,
+                                          const ChunkedOptions& options = {});
+
+/// The scratch memory that this call wants. Same errors.
+FOVEA_API std::size_t chunked_backward_workspace_bytes(const TensorView& query,
+                                                       const TensorView& key,
+                                                       const TensorView& value,
+                                                       const BackwardInputs& saved,
+                                                       const ChunkedGradients& gradients,
+                                                       const ChunkedOptions& options = {});
 
 }  // namespace fovea

@@ -134,6 +134,42 @@ TEST(ChunkedAttentionError, AMaskOnAnotherDevice) {
             "[chunked_attention] mask must be on the CPU: expected cpu, got cuda");
 }
 
+TEST(ChunkedAttentionError, Backward) {
+  Call call;
+  ChunkedGradients gradients;
+  BackwardInputs saved{call.tensor, call.of(DType::f32, {2, 4, 6}), call.tensor, {}};
+  const auto run = [&](bool for_memory) -> std::string {
+    try {
+      const TensorView& t = call.tensor;
+      if (for_memory) {
+        chunked_backward_workspace_bytes(t, t, t, saved, gradients, call.options);
+      } else {
+        chunked_attention_backward(t, t, t, saved, gradients, call.options);
+      }
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  gradients.bias = call.of(DType::f32, {1, 1, 6, 6});
+  for (const bool for_memory : {false, true}) {
+    const std::string where =
+        for_memory ? "[chunked_backward_workspace_bytes]" : "[chunked_attention_backward]";
+    EXPECT_EQ(
+        run(for_memory),
+        where +
+            " a gradient of the bias must have a bias: expected the bias of the call, got none");
+  }
+  call.options.bias = call.of(DType::f32, {1, 4, 6, 6});
+  EXPECT_EQ(run(false).find("[chunked_attention_backward] gradient of capture t0 of score_mod "),
+            0U)
+      << run(false);
+  gradients.bias = {};
+  saved.dout = {};
+  EXPECT_EQ(run(false),
+            "[chunked_attention_backward] dout must be given: expected a tensor, got none");
+}
+
 TEST(ChunkedAttentionError, TheWorkspaceFunctionNamesItself) {
   Call call;
   call.options.key_chunk = 0;
