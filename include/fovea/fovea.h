@@ -13,6 +13,7 @@
 #include <fovea/error.h>
 #include <fovea/executor.h>
 #include <fovea/hash.h>
+#include <fovea/merge.h>
 #include <fovea/program.h>
 #include <fovea/random.h>
 #include <fovea/tensor.h>

@@ -67,6 +67,11 @@ class Checker {
     if (view.device == query) return;
     fail(text_of(name) + " must be on the query's device", text(query), text(view.device));
   }
+  template <class Name>
+  void on_cpu(const Name& name, const TensorView& view) const {
+    if (view.device.type == DeviceType::cpu) return;
+    fail(text_of(name) + " must be on the CPU", "cpu", "cuda");
+  }
   /// Of an output: two tasks would write the same memory.
   template <class Name>
   void no_overlap(const Name& name, const TensorView& view) const {
@@ -79,7 +84,6 @@ class Checker {
     }
   }
 
- private:
   template <class Name>
   static std::string text_of(const Name& name) {
     if constexpr (std::is_invocable_v<const Name&>) {
@@ -89,6 +93,7 @@ class Checker {
     }
   }
 
+ private:
   const char* where_;
 };
 

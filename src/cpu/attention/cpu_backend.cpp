@@ -7,11 +7,10 @@
 #include "core/config.h"
 #include "cpu/attention/backward.h"
 #include "cpu/attention/backward_layout.h"
-#include "cpu/attention/decode.h"
 #include "cpu/attention/float64_backend.h"
-#include "cpu/attention/forward.h"
 #include "cpu/attention/forward_programs.h"
 #include "cpu/attention/kernels.h"
+#include "cpu/attention/paths.h"
 #include "cpu/isa.h"
 
 namespace fovea::cpu {
@@ -38,19 +37,6 @@ class CpuPlan final : public Plan {
   const AttentionKernels& kernels;
   const ForwardPrograms programs;
 };
-
-std::string describe_path(const AttentionKernels& kernels, const Problem& problem) {
-  const auto number = [](int64_t n) { return std::to_string(n); };
-  if (decodes(problem)) {
-    return "decode: " + number(problem.group() * problem.q_len) +
-           " rows a key head, keys and values read in place in pieces of " + number(kDecodePiece) +
-           "\n";
-  }
-  return "forward: tiles of up to " + number(max_tile_rows_of(problem)) + " queries x " +
-         number(key_step_of(problem)) + " keys; " +
-         (multiplies_pairs(kernels, problem) ? "bf16 multiplied in pairs" : "products in f32") +
-         ", sums in f32\n";
-}
 
 const CpuPlan& as_cpu_plan(const Plan& plan) { return static_cast<const CpuPlan&>(plan); }
 
@@ -120,22 +106,18 @@ class CpuBackend final : public Backend {
   std::size_t workspace_bytes(const Plan& plan, const Problem& problem,
                               const Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
-    if (decodes(problem)) {
-      return decode_workspace_bytes(cpu.kernels, cpu.programs, problem, executor.num_threads());
-    }
-    return forward_workspace_bytes(cpu.kernels, cpu.programs, problem, executor.num_threads());
+    return attention_workspace_bytes(cpu.kernels, cpu.programs, problem, executor.num_threads());
   }
 
   void forward(const Plan& plan, const Problem& problem, const Workspace& workspace,
                Executor& executor) const override {
     const CpuPlan& cpu = as_cpu_plan(plan);
     const ForwardBindings bindings = bind(cpu.programs, problem);
-    const auto run = decodes(problem) ? run_decode : run_forward;
-    run(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
+    run_attention(cpu.kernels, cpu.programs, bindings, problem, workspace, executor);
   }
 
   std::string describe(const Problem& problem) const override {
-    return describe_path(attention_kernels(isa()), problem);
+    return describe_paths(attention_kernels(isa()), problem);
   }
 
   Support can_run_backward(const BackwardProblem& problem) const override {

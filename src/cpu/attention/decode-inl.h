@@ -22,10 +22,10 @@ enum : uint8_t { kSkippedKeys, kPartialKeys, kFullKeys };
 /// One worker's memory.
 struct DecodeScratch {
   int64_t query_row, score_row, value_row;  // floats from row to row
-  float *queries, *scores, *values, *reference, *sum;
+  float *queries, *scores, *values, *reference, *sum, *largest;
   uint8_t* kinds;           // a column of the mask's blocks: a kind a set
   DecodeSegment* segments;  // at most as many as columns
-  void* machine;
+  void *machine, *weight_machine;
   size_t bytes = 0;
 
   /// With memory == nullptr only `bytes` counts.
@@ -42,17 +42,21 @@ struct DecodeScratch {
     values = static_cast<float*>(take(base, rows * value_row * 4));
     reference = static_cast<float*>(take(base, rows * 4));
     sum = static_cast<float*>(take(base, rows * kLanes * 4));
+    largest = static_cast<float*>(take(base, rows * 4));
     kinds = static_cast<uint8_t*>(take(base, columns * kMaxDecodeRows));
     segments = static_cast<DecodeSegment*>(
         take(base, columns * static_cast<int64_t>(sizeof(DecodeSegment))));
-    machine = base == nullptr ? nullptr : base + bytes;
-    if (call.program != nullptr) {
-      bytes += TileMachine::scratch_bytes(*call.program, call.max_rows, kDecodePiece);
-    }
-    bytes = (bytes + 63) / 64 * 64;
+    machine = take_machine(base, call, call.program);
+    weight_machine = take_machine(base, call, call.weight_program);
   }
 
  private:
+  void* take_machine(char* base, const ForwardCall& call, const TileProgram* program) {
+    if (program == nullptr) return nullptr;
+    return take(base, static_cast<int64_t>(
+                          TileMachine::scratch_bytes(*program, call.max_rows, kDecodePiece)));
+  }
+
   void* take(char* base, int64_t size) {
     char* at = base == nullptr ? nullptr : base + bytes;
     bytes += (static_cast<size_t>(size) + 63) / 64 * 64;
@@ -60,32 +64,44 @@ struct DecodeScratch {
   }
 };
 
+/// Some keys' rows, wherever they lie; those that follow are known as well, and fetched meanwhile.
+template <class Element>
+struct KeyChunk {
+  int64_t key, keys;  // [key, key + keys)
+  int64_t known;      // rows
+  const Element* const* rows;
+
+  FOVEA_INLINE void fetch(int64_t i, int64_t first, int64_t elements) const {
+    if (i >= known) return;
+    const auto* at = reinterpret_cast<const char*>(rows[i] + first);
+    for (int64_t byte = 0; byte < elements * static_cast<int64_t>(sizeof(Element)); byte += 64) {
+      __builtin_prefetch(at + byte, 0, 3);
+    }
+  }
+};
+// Their values stay in the first-level cache.
+constexpr int64_t kChunkKeys = 64;
+
 // ---- scores --------------------------------------------------------------------------------------
 
-// How far ahead rows are fetched.
+// How far ahead keys are fetched.
 constexpr int64_t kFetchBytes = 4096;
 
-/// Scores of kRows rows against `keys` keys: scores[r * score_row + key]. Writes up to kLanes / kRows keys
-/// more.
+/// Scores of kRows rows: scores[r * score_row + key]. Writes up to kLanes / kRows keys more.
 template <int kRows, class Element>
 __attribute__((noinline)) void dot_rows(const DecodeScratch& scratch, int64_t first_row,
-                                        int64_t dim, const Element* data, int64_t stride,
-                                        int64_t keys, float* scores) {
+                                        int64_t dim, const KeyChunk<Element>& chunk,
+                                        float* scores) {
   constexpr int kKeys = kLanes / kRows;
   const float* queries = scratch.queries + first_row * scratch.query_row;
-  const int64_t whole = dim / kLanes * kLanes;
-  const int64_t row_bytes = dim * static_cast<int64_t>(sizeof(Element));
-  const int64_t ahead = kKeys + kFetchBytes / (row_bytes + 1);
-  for (int64_t key = 0; key < keys; key += kKeys, data += kKeys * stride) {
+  const int64_t whole = dim / kLanes * kLanes, last = chunk.keys - 1;
+  const int64_t ahead = kKeys + kFetchBytes / (dim * static_cast<int64_t>(sizeof(Element)));
+  for (int64_t key = 0; key <= last; key += kKeys) {
     // Beyond the last key the last one is read again.
-    const int64_t last = keys - key - 1;
     const Element* row[kKeys];
-    for (int j = 0; j < kKeys; ++j) row[j] = data + (j < last ? j : last) * stride;
+    for (int j = 0; j < kKeys; ++j) row[j] = chunk.rows[key + j < last ? key + j : last];
     if (first_row == 0) {
-      for (int j = 0; j < kKeys; ++j) {
-        const auto* next = reinterpret_cast<const char*>(data + (ahead + j) * stride);
-        for (int64_t i = 0; i < row_bytes; i += 64) __builtin_prefetch(next + i, 0, 3);
-      }
+      for (int j = 0; j < kKeys; ++j) chunk.fetch(key + ahead + j, 0, dim);
     }
     Square sum = {};
     const auto add = [&](int64_t e, auto load_keys) {
@@ -118,30 +134,22 @@ __attribute__((noinline)) void dot_rows(const DecodeScratch& scratch, int64_t fi
 
 // ---- weighted values -----------------------------------------------------------------------------
 
-// Keys whose values are added before the next columns: they stay in the first-level cache.
-constexpr int64_t kValueKeys = 64;
-
-/// values[r] += weights[r] times `keys` rows, `kVectors` vectors of them.
+/// values[r] += weights[r] times the rows, kVectors vectors of them.
 template <int kRows, int kVectors, class Element>
 FOVEA_INLINE void add_value_block(const DecodeScratch& scratch, int64_t first_row, int64_t column,
-                                  int64_t lanes, const float* weights, const Element* data,
-                                  int64_t stride, int64_t keys) {
+                                  int64_t lanes, const float* weights,
+                                  const KeyChunk<Element>& chunk) {
   weights += first_row * scratch.score_row;
   float* values = scratch.values + first_row * scratch.value_row + column;
   Floats sum[kRows][kVectors] = {};
-  data += column;
-  for (int64_t key = 0; key < keys; ++key, data += stride) {
-    if (first_row == 0) {
-      const auto* next = reinterpret_cast<const char*>(data + kValueKeys * stride);
-      for (int i = 0; i < kVectors * kLanes * static_cast<int>(sizeof(Element)); i += 64) {
-        __builtin_prefetch(next + i, 0, 3);
-      }
-    }
+  for (int64_t key = 0; key < chunk.keys; ++key) {
+    const Element* row = chunk.rows[key] + column;
+    if (first_row == 0) chunk.fetch(key + kChunkKeys, column, kVectors * kLanes);
     Floats value[kVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
       value[j] =
-          kVectors > 1 || lanes >= kLanes ? load(data + j * kLanes) : load_partial(data, lanes);
+          kVectors > 1 || lanes >= kLanes ? load(row + j * kLanes) : load_partial(row, lanes);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
@@ -163,14 +171,13 @@ FOVEA_INLINE void add_value_block(const DecodeScratch& scratch, int64_t first_ro
 template <int kRows, class Element>
 __attribute__((noinline)) void add_value_rows(const DecodeScratch& scratch, int64_t first_row,
                                               int64_t dim, const float* weights,
-                                              const Element* data, int64_t stride, int64_t keys) {
+                                              const KeyChunk<Element>& chunk) {
   int64_t column = 0;
   for (; column + 4 * kLanes <= dim; column += 4 * kLanes) {
-    add_value_block<kRows, 4>(scratch, first_row, column, kLanes, weights, data, stride, keys);
+    add_value_block<kRows, 4>(scratch, first_row, column, kLanes, weights, chunk);
   }
   for (; column < dim; column += kLanes) {
-    add_value_block<kRows, 1>(scratch, first_row, column, dim - column, weights, data, stride,
-                              keys);
+    add_value_block<kRows, 1>(scratch, first_row, column, dim - column, weights, chunk);
   }
 }
 
@@ -191,12 +198,13 @@ FOVEA_INLINE void by_rows(int64_t rows, F f) {
 class DecodeKernel {
  public:
   DecodeKernel(const DecodeCall& decode, const DecodePiece& piece, const DecodeScratch& scratch,
-               TileMachine* machine)
+               TileMachine* machine, TileMachine* weight_machine)
       : decode_(decode),
         call_(decode.call),
         piece_(piece),
         scratch_(scratch),
         machine_(machine),
+        weight_machine_(weight_machine),
         unit_(call_.has_score_mod ? kLog2E : 1.0f) {
     for (int64_t s = 0; s < piece.set_count; ++s) rows_ += piece.sets[s].rows;
   }
@@ -287,11 +295,10 @@ class DecodeKernel {
 
   /// `exact`: with weights of 0 only for keys that a row may not see, whose values are not read.
   void compute(bool exact) {
-    for_each_stretch(piece_.keys,
-                     [&](int64_t key, int64_t keys, const auto* rows) { dot(key, keys, rows); });
+    for_each_chunk(piece_.keys, [&](const auto& chunk) { dot(chunk); });
     apply_program();
     for (int64_t r = 0; r < rows_; ++r) {
-      scratch_.reference[r] = -kInfinity;
+      scratch_.reference[r] = scratch_.largest[r] = -kInfinity;
       store(scratch_.sum + r * kLanes, Floats{});
     }
     const SoftmaxRows weights{.rows = rows_,
@@ -302,24 +309,28 @@ class DecodeKernel {
                               .value_row = scratch_.value_row,
                               .reference = scratch_.reference,
                               .sum = scratch_.sum,
-                              .unit = unit_};
+                              .unit = unit_,
+                              .largest = scratch_.largest};
     softmax<false>(weights, false, exact);
+    change_weights();
     memset(scratch_.values, 0, static_cast<size_t>(rows_ * scratch_.value_row) * sizeof(float));
-    for_each_stretch(piece_.values, [&](int64_t key, int64_t keys, const auto* value) {
-      exact ? add_values_exactly(key, keys, value) : add_values(key, keys, value);
+    for_each_chunk(piece_.values, [&](const auto& chunk) {
+      exact ? add_values_exactly(chunk) : add_values(chunk);
     });
   }
 
-  /// f(first key, keys, its row) for keys of the segments whose rows lie equally far apart.
+  /// The keys of the segments.
   template <class F>
-  void for_each_stretch(const HeadRows& rows, F f) const {
-    with_elements(rows.dtype, rows.from, [&](const auto* from) {
+  void for_each_chunk(const HeadRows& rows, F f) const {
+    with_elements(rows.dtype, rows.from, [&]<class Element>(const Element* from) {
+      const Element* at[2 * kChunkKeys];
       for (int64_t i = 0; i < segment_count_; ++i) {
         const DecodeSegment& segment = scratch_.segments[i];
-        for (int64_t key = segment.begin; key < segment.end;) {
-          const int64_t keys = keys_together(rows, key, segment.end);
-          f(key, keys, row_of_key(rows, from, key));
-          key += keys;
+        for (int64_t key = segment.begin; key < segment.end; key += kChunkKeys) {
+          const int64_t left = segment.end - key;
+          const int64_t known = left < 2 * kChunkKeys ? left : 2 * kChunkKeys;
+          rows_of_keys(rows, from, key, known, at);
+          f(KeyChunk<Element>{key, left < kChunkKeys ? left : kChunkKeys, known, at});
         }
       }
     });
@@ -330,10 +341,9 @@ class DecodeKernel {
   }
 
   template <class Element>
-  void dot(int64_t key, int64_t keys, const Element* rows) {
+  void dot(const KeyChunk<Element>& chunk) {
     by_rows(rows_, [&]<int kRows>(int64_t first) {
-      dot_rows<kRows>(scratch_, first, call_.head_dim, rows, piece_.keys.row, keys,
-                      score(first, key));
+      dot_rows<kRows>(scratch_, first, call_.head_dim, chunk, score(first, chunk.key));
     });
   }
 
@@ -359,6 +369,20 @@ class DecodeKernel {
     }
   }
 
+  void change_weights() {
+    if (weight_machine_ == nullptr) return;
+    int64_t row = 0;
+    for (int64_t s = 0; s < piece_.set_count; row += piece_.sets[s].rows, ++s) {
+      weight_machine_->begin_head(piece_.b, piece_.sets[s].h);
+      weight_machine_->begin_rows(piece_.sets[s].q0, piece_.sets[s].rows);
+      for (int64_t i = 0; i < segment_count_; ++i) {
+        const DecodeSegment& segment = scratch_.segments[i];
+        weight_machine_->run(segment.begin, segment.end - segment.begin, score(row, segment.begin),
+                             scratch_.score_row, false);
+      }
+    }
+  }
+
   void hide(int64_t row, int64_t rows, int64_t begin, int64_t end) {
     for (int64_t r = row; r < row + rows; ++r) {
       for (int64_t key = begin; key < end; ++key) *score(r, key) = -kInfinity;
@@ -366,24 +390,20 @@ class DecodeKernel {
   }
 
   template <class Element>
-  void add_values(int64_t key, int64_t keys, const Element* rows) {
-    for (; keys > 0; keys -= kValueKeys, key += kValueKeys) {
-      const int64_t count = keys < kValueKeys ? keys : kValueKeys;
-      by_rows(rows_, [&]<int kRows>(int64_t first) {
-        add_value_rows<kRows>(scratch_, first, call_.value_dim, score(0, key), rows,
-                              piece_.values.row, count);
-      });
-      rows += kValueKeys * piece_.values.row;
-    }
+  void add_values(const KeyChunk<Element>& chunk) {
+    by_rows(rows_, [&]<int kRows>(int64_t first) {
+      add_value_rows<kRows>(scratch_, first, call_.value_dim, score(0, chunk.key), chunk);
+    });
   }
 
   /// Key by key, leaving out those with weight 0: 0 * inf and 0 * NaN must not reach a row that may
   /// not see the key.
   template <class Element>
-  void add_values_exactly(int64_t key, int64_t keys, const Element* value) {
-    for (const int64_t end = key + keys; key < end; ++key, value += piece_.values.row) {
+  void add_values_exactly(const KeyChunk<Element>& chunk) {
+    for (int64_t i = 0; i < chunk.keys; ++i) {
+      const Element* value = chunk.rows[i];
       for (int64_t r = 0; r < rows_; ++r) {
-        const float weight = *score(r, key);
+        const float weight = *score(r, chunk.key + i);
         if (weight == 0.0f) continue;
         float* to = scratch_.values + r * scratch_.value_row;
         for (int64_t e = 0; e < call_.value_dim; e += kLanes) {
@@ -408,6 +428,7 @@ class DecodeKernel {
     const bool seen = segment_count_ > 0;
     partial[0] = seen ? scratch_.reference[r] : -kInfinity;
     partial[1] = seen ? hsum(load(scratch_.sum + r * kLanes)) : 0.0f;
+    partial[2] = seen ? scratch_.largest[r] : -kInfinity;
     if (!seen) return;
     memcpy(partial + DecodeCall::kHeader, scratch_.values + r * scratch_.value_row,
            static_cast<size_t>(call_.value_dim) * sizeof(float));
@@ -417,47 +438,59 @@ class DecodeKernel {
   const ForwardCall& call_;
   const DecodePiece& piece_;
   const DecodeScratch& scratch_;
-  TileMachine* machine_;
+  TileMachine* machine_;         // or nullptr
+  TileMachine* weight_machine_;  // or nullptr
   const float unit_;
   int64_t rows_ = 0, segment_count_ = 0;
 };
 
 size_t decode_scratch(const DecodeCall& decode) { return DecodeScratch(decode, nullptr).bytes; }
 
+/// Calls f(machine), or f(nullptr) where there is nothing to run.
+template <class F>
+void with_decode_machine(const ForwardCall& call, const TileProgram* program,
+                         const TileBinding* binding, void* memory, F f) {
+  if (program == nullptr) return f(nullptr);
+  TileMachine machine(*program, *binding, memory, call.max_rows, kDecodePiece);
+  f(&machine);
+}
+
 void decode(const DecodeCall& decode, const DecodePiece& piece, void* memory) {
   const ForwardCall& call = decode.call;
   const DecodeScratch scratch(decode, memory);
-  if (call.program == nullptr) return DecodeKernel(decode, piece, scratch, nullptr).run();
-  TileMachine machine(*call.program, *call.binding, scratch.machine, call.max_rows, kDecodePiece);
-  DecodeKernel(decode, piece, scratch, &machine).run();
+  with_decode_machine(call, call.program, call.binding, scratch.machine, [&](TileMachine* scores) {
+    with_decode_machine(
+        call, call.weight_program, call.weight_binding, scratch.weight_machine,
+        [&](TileMachine* weights) { DecodeKernel(decode, piece, scratch, scores, weights).run(); });
+  });
 }
 
-/// Row r of a key head from its pieces, in their order. References are whole numbers (or too large to matter),
-/// so that powers of two bring the pieces together without rounding.
+/// A row from its pieces, in their order. References are whole numbers (or too large to matter), so that
+/// powers of two bring the pieces together without rounding.
 void decode_merge(const DecodeCall& decode, const DecodeMerge& merge, void* memory) {
   const ForwardCall& call = decode.call;
   float* total = DecodeScratch(decode, memory).values;
-  for (int64_t r = merge.first_row; r < merge.last_row; ++r) {
-    const float* pieces = merge.partial + r * decode.partial_row();
-    float reference = -kInfinity, sum = 0;
-    for (int64_t p = 0; p < merge.pieces; ++p) {
-      const float x = pieces[p * merge.partial_piece];
-      if (x > reference) reference = x;
-    }
-    for (int64_t e = 0; e < call.value_dim; e += kLanes) store(total + e, Floats{});
-    for (int64_t p = 0; p < merge.pieces; ++p) {
-      const float* partial = pieces + p * merge.partial_piece;
-      if (partial[1] == 0.0f) continue;  // no key that the row may see
-      // Infinite sums stay so, however small their weight.
-      const Floats factor = max(broadcast(kSmallest), exp2(broadcast(partial[0] - reference)));
-      sum += partial[1] * factor[0];
-      for (int64_t e = 0; e < call.value_dim; e += kLanes) {
-        store(total + e, fma(load(partial + DecodeCall::kHeader + e), factor, load(total + e)));
-      }
-    }
-    store_row(call, merge.b, merge.first_head + r / merge.q_len, merge.q_first + r % merge.q_len,
-              total, reference, sum);
+  float reference = __builtin_ceilf(merge.sink), largest = -kInfinity;
+  for (int64_t p = 0; p < merge.pieces; ++p) {
+    const float* partial = merge.partial + p * merge.partial_piece;
+    if (partial[0] > reference) reference = partial[0];
+    if (partial[2] > largest) largest = partial[2];
   }
+  float sum = merge.sink == -kInfinity ? 0.0f : exp2(broadcast(merge.sink - reference))[0];
+  for (int64_t e = 0; e < call.value_dim; e += kLanes) store(total + e, Floats{});
+  for (int64_t p = 0; p < merge.pieces; ++p) {
+    const float* partial = merge.partial + p * merge.partial_piece;
+    if (partial[1] == 0.0f) continue;  // no key that the row may see
+    // Infinite sums stay so, however small their weight.
+    const Floats factor = max(broadcast(kSmallest), exp2(broadcast(partial[0] - reference)));
+    sum += partial[1] * factor[0];
+    for (int64_t e = 0; e < call.value_dim; e += kLanes) {
+      store(total + e, fma(load(partial + DecodeCall::kHeader + e), factor, load(total + e)));
+    }
+  }
+  store_out(call, merge.b, merge.h, merge.row, total, sum == 0.0f ? 0.0f : 1.0f / sum);
+  store_number(call.lse, merge.b, merge.h, merge.row, lse_of(reference, sum));
+  store_largest(call, merge.b, merge.h, merge.row, largest, sum);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ class Decode {
       executor.parallel(heads_, [this](int64_t head, int worker) {
         float* partial = partials_ + worker * partial_piece();
         run_piece(head, 0, partial, worker);
-        merge(head, partial, 0, call_.rows, worker);
+        for (int64_t row = 0; row < call_.rows; ++row) merge(head, row, partial, worker);
       });
       return;
     }
@@ -52,12 +52,11 @@ class Decode {
     executor.parallel(heads_ * pieces_, [this](int64_t task, int worker) {
       const int64_t h = task % problem_.kv_heads, index = task / problem_.kv_heads % pieces_;
       const int64_t head = task / problem_.kv_heads / pieces_ * problem_.kv_heads + h;
-      float* partial = partials_ + (head * pieces_ + index) * partial_piece();
-      run_piece(head, index, partial, worker);
+      run_piece(head, index, partials_ + (head * pieces_ + index) * partial_piece(), worker);
     });
     executor.parallel(heads_ * call_.rows, [this](int64_t task, int worker) {
-      const int64_t head = task / call_.rows, row = task % call_.rows;
-      merge(head, partials_ + head * pieces_ * partial_piece(), row, row + 1, worker);
+      const int64_t head = task / call_.rows;
+      merge(head, task % call_.rows, partials_ + head * pieces_ * partial_piece(), worker);
     });
   }
 
@@ -100,19 +99,19 @@ class Decode {
     kernels_.decode(call_, piece, scratch(worker));
   }
 
-  // Rows [begin, end) of a head.
-  void merge(int64_t head, const float* partial, int64_t begin, int64_t end, int worker) const {
+  // A row of a head, from all its pieces.
+  void merge(int64_t head, int64_t row, const float* partial, int worker) const {
     const int64_t b = head / problem_.kv_heads;
     const Sequence sequence = problem_.sequence(b);
-    const DecodeMerge merge{.b = b,
-                            .first_head = head % problem_.kv_heads * problem_.group(),
-                            .q_first = sequence.q_first,
-                            .q_len = sequence.q_len,
-                            .first_row = begin,
-                            .last_row = std::min(end, problem_.group() * sequence.q_len),
-                            .partial = partial,
-                            .pieces = std::max<int64_t>(1, ceil_div(sequence.kv_len, kDecodePiece)),
-                            .partial_piece = partial_piece()};
+    if (row >= problem_.group() * sequence.q_len) return;
+    DecodeMerge merge;
+    merge.b = b;
+    merge.h = head % problem_.kv_heads * problem_.group() + row / sequence.q_len;
+    merge.row = sequence.q_first + row % sequence.q_len;
+    merge.sink = sink_of(problem_, merge.h);
+    merge.partial = partial + row * call_.partial_row();
+    merge.pieces = std::max<int64_t>(1, ceil_div(sequence.kv_len, kDecodePiece));
+    merge.partial_piece = partial_piece();
     kernels_.decode_merge(call_, merge, scratch(worker));
   }
 
@@ -127,11 +126,9 @@ class Decode {
 
 }  // namespace
 
-bool decodes(const Problem& problem) {
-  const int64_t rows = problem.group() * problem.q_len;
-  if (problem.weight_mod || problem.sinks || problem.max_scores) return false;
-  return rows > 0 && rows <= kMaxDecodeRows && contiguous_rows(problem.key) &&
-         contiguous_rows(problem.value);
+bool decodes(const Problem& problem, int64_t q_len) {
+  return problem.group() * q_len <= kMaxDecodeRows && contiguous_rows(problem.key) &&
+         contiguous_rows(problem.value) && !problem.needs_normalized_weights;
 }
 
 std::size_t decode_workspace_bytes(const AttentionKernels& kernels, const ForwardPrograms& programs,

@@ -12,9 +12,9 @@
 /// not depend on the number of threads.
 namespace fovea::cpu {
 
-/// Whether a problem is computed this way: at most kMaxDecodeRows rows a key head, and rows of keys and of
-/// values that lie together.
-bool decodes(const attention::Problem& problem);
+/// Whether sequences of so many queries are computed this way: they have at most kMaxDecodeRows rows a key
+/// head, the elements of keys and of values lie together, and no weight_mod waits for normalised weights.
+bool decodes(const attention::Problem& problem, int64_t q_len);
 
 std::size_t decode_workspace_bytes(const AttentionKernels& kernels, const ForwardPrograms& programs,
                                    const attention::Problem& problem, int threads);

@@ -61,11 +61,11 @@ FOVEA_INLINE float lse_of(float reference, float sum) {
   return sum == 0.0f ? -kInfinity : reference * kLn2 + log(broadcast(sum))[0];
 }
 
-/// A row's result: `values` are weighted sums, with weights relative to 2^reference that add up to `sum`.
-FOVEA_INLINE void store_row(const ForwardCall& call, int64_t b, int64_t h, int64_t row,
-                            const float* values, float reference, float sum) {
-  store_out(call, b, h, row, values, sum == 0.0f ? 0.0f : 1.0f / sum);
-  store_number(call.lse, b, h, row, lse_of(reference, sum));
+/// The largest score, in base 2 without a score_mod; a NaN among the scores is in the sum for certain.
+FOVEA_INLINE void store_largest(const ForwardCall& call, int64_t b, int64_t h, int64_t row,
+                                float largest, float sum) {
+  const float score = call.has_score_mod ? largest : largest * kLn2;
+  store_number(call.max_scores, b, h, row, sum != sum && score < kInfinity ? sum : score);
 }
 
 /// One worker's memory.
@@ -377,10 +377,7 @@ class ForwardKernel {
     store_out(call_, tile_.b, tile_.h, row, scratch_.values + r * scratch_.value_row,
               empty ? 0.0f : factor);
     store_number(call_.lse, tile_.b, tile_.h, row, lse_of(scratch_.reference[r], sum));
-    const float largest = call_.has_score_mod ? scratch_.largest[r] : scratch_.largest[r] * kLn2;
-    // A NaN among the scores is in the sum for certain.
-    store_number(call_.max_scores, tile_.b, tile_.h, row,
-                 sum != sum && largest < kInfinity ? sum : largest);
+    store_largest(call_, tile_.b, tile_.h, row, scratch_.largest[r], sum);
   }
 
   const ForwardCall& call_;

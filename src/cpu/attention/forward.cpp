@@ -2,11 +2,8 @@
 #include "cpu/attention/forward.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <span>
 
-#include "attention/element_access.h"
 #include "cpu/attention/forward_layout.h"
 #include "cpu/attention/key_rows.h"
 
@@ -117,11 +114,7 @@ class Forward {
     tile.q_first = s.q_first;
     tile.kv_len = s.kv_len;
     tile.head = packed(at.head, s, memory);
-    if (problem_.sinks) {
-      const double sink =
-          attention::load_element(*problem_.sinks, tile.h * problem_.sinks->stride(0));
-      tile.sink = static_cast<float>(sink * std::numbers::log2e);
-    }
+    tile.sink = sink_of(problem_, tile.h);
     if (problem_.block_mask) {
       const auto full = problem_.block_mask.full(tile.b, tile.h, block);
       const auto partial = problem_.block_mask.partial(tile.b, tile.h, block);

@@ -2,8 +2,11 @@
 #include "cpu/attention/forward_layout.h"
 
 #include <algorithm>
+#include <limits>
+#include <numbers>
 #include <optional>
 
+#include "attention/element_access.h"
 #include "cpu/attention/forward.h"
 
 namespace fovea::cpu {
@@ -140,6 +143,12 @@ void ForwardLayout::choose_sequences(int threads) {
                           std::max<int64_t>(1, sequences->shared_heads()));
   heads_bytes = std::max(private_bytes * static_cast<std::size_t>(threads),
                          private_heads ? 0 : head_bytes * static_cast<std::size_t>(wave_heads));
+}
+
+float sink_of(const Problem& problem, int64_t h) {
+  if (!problem.sinks) return -std::numeric_limits<float>::infinity();
+  const double sink = attention::load_element(*problem.sinks, h * problem.sinks->stride(0));
+  return static_cast<float>(sink * std::numbers::log2e);
 }
 
 ForwardCall forward_call(const AttentionKernels& kernels, const ForwardPrograms& programs,

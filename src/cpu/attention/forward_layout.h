@@ -63,6 +63,9 @@ struct ForwardLayout {
   int64_t largest_tile_ = 0;
 };
 
+/// A query head's sink as kernels see it: in base 2, or -inf.
+float sink_of(const attention::Problem& problem, int64_t h);
+
 /// The call as kernels see it.
 ForwardCall forward_call(const AttentionKernels& kernels, const ForwardPrograms& programs,
                          const ForwardBindings* bindings, const attention::Problem& problem,

@@ -114,7 +114,8 @@ struct DecodeCall {
   int64_t partial_row() const { return kHeader + (call.value_dim + 15) / 16 * 16; }
   int64_t mask_columns() const { return call.has_mask ? kDecodePiece / call.mask_block + 2 : 1; }
 
-  // A partial result, a row: its reference, the sum of its weights, its values from kHeader on.
+  // A partial result, a row: its reference, the sum of its weights, its largest score; from kHeader on its
+  // values.
   static constexpr int64_t kHeader = 16;
 };
 
@@ -136,10 +137,10 @@ struct DecodePiece {
   float* partial = nullptr;  // a row: DecodeCall::partial_row() floats
 };
 
-/// Rows [first_row, last_row) of a key head, whose pieces are complete.
+/// A row whose pieces are complete.
 struct DecodeMerge {
-  int64_t b = 0, first_head = 0, q_first = 0, q_len = 0;
-  int64_t first_row = 0, last_row = 0;
+  int64_t b = 0, h = 0, row = 0;
+  float sink = -__builtin_inff();  // as ForwardTile::sink
   const float* partial = nullptr;
   int64_t pieces = 0, partial_piece = 0;  // floats from piece to piece
 };

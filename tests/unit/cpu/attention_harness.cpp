@@ -12,6 +12,7 @@
 #include "attention/reference.h"
 #include "cpu/attention/decode.h"
 #include "cpu/attention/forward.h"
+#include "cpu/attention/paths.h"
 #include "cpu/isa.h"
 
 namespace fovea::cpu::testing {
@@ -158,13 +159,20 @@ Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int thread
   const ForwardBindings bindings = bind(programs, problem);
   const auto executor = make_thread_pool(threads);
 
-  EXPECT_TRUE(path == Path::forward || decodes(problem));
-  const auto bytes_of = path == Path::decode ? decode_workspace_bytes : forward_workspace_bytes;
+  auto bytes_of = forward_workspace_bytes;
+  auto run = run_forward;
+  if (path == Path::decode) {
+    EXPECT_TRUE(decodes(problem, problem.q_len));
+    bytes_of = decode_workspace_bytes;
+    run = run_decode;
+  } else if (path == Path::chosen) {
+    bytes_of = attention_workspace_bytes;
+    run = run_attention;
+  }
   const std::size_t bytes = bytes_of(*kernels.kernels, programs, problem, executor->num_threads());
   const std::size_t all = (bytes + kGuardBytes + 63) / 64 * 64;
   const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, all));
   std::memset(memory.get(), kGuard, all);
-  const auto run = path == Path::decode ? run_decode : run_forward;
   run(*kernels.kernels, programs, bindings, problem, {memory.get(), bytes}, *executor);
   for (std::size_t i = bytes; i < all; ++i) {
     if (static_cast<unsigned char*>(memory.get())[i] == kGuard) continue;

@@ -70,8 +70,8 @@ struct Result {
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
 
-/// Of the two ways to compute a result the one to take, whatever the backend would choose.
-enum class Path { forward, decode };
+/// Of the two ways to compute a result the one to take; or as the backend does.
+enum class Path { forward, decode, chosen };
 
 /// With a workspace of exactly the size that is asked for, full of NaN before the run.
 Result run_kernels(const NamedKernels& kernels, const Inputs& inputs, int threads = 1,

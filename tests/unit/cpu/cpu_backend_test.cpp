@@ -66,6 +66,16 @@ TEST(CpuBackend, DescribesItself) {
   EXPECT_NE(info.detail.find("baseline"), std::string::npos) << info.detail;
 }
 
+TEST(CpuBackend, SaysWhichWayACallTakes) {
+  const auto backend = make_cpu_backend(Isa::baseline);
+  const Problem many(Inputs({.q_len = 40, .kv_len = 50, .head_dim = 16}));
+  const Problem few(Inputs({.q_len = 2, .kv_len = 50, .head_dim = 16, .q_heads = 4}));
+  EXPECT_EQ(backend->describe(many.problem),
+            "forward: tiles of up to 128 queries x 256 keys; products in f32, sums in f32\n");
+  EXPECT_EQ(backend->describe(few.problem),
+            "decode: up to 8 rows a key head, keys and values read in place in pieces of 1024\n");
+}
+
 TEST(CpuBackend, PlansDoNotDependOnLengths) {
   const auto backend = make_cpu_backend();
   const Problem a(Inputs({.q_len = 40, .kv_len = 50, .head_dim = 16}));
