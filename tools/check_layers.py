@@ -50,6 +50,7 @@ PUBLIC = {
     "block_mask_file": "mask",
     "attention": "attention",
     "attention_backward": "attention",
+    "merge": "attention",
 }
 
 # Folders that use fovea as anybody would: <fovea/...> and their own headers.
