@@ -15,8 +15,8 @@ int main() {
     return values;
   };
   const fovea::Dims sizes{1, kHeads, kLength, kDim};
-  const auto queries = numbers(1, kHeads * kLength * kDim), keys = numbers(2, queries.size()),
-             values = numbers(3, queries.size());
+  constexpr int64_t kCount = kHeads * kLength * kDim;
+  const auto queries = numbers(1, kCount), keys = numbers(2, kCount), values = numbers(3, kCount);
   const auto query = fovea::view(queries.data(), sizes), key = fovea::view(keys.data(), sizes),
              value = fovea::view(values.data(), sizes);
   std::vector<float> results(queries.size()), lse(kHeads * kLength), dresults(queries.size());

@@ -34,12 +34,13 @@ struct Jagged {
         [](auto s, auto b, auto, auto q, auto kv) { return s - 0.1F * (b + 1) * abs(q - kv); });
   }
   std::vector<int64_t> q_ends{0, 5, 5, 12}, kv_ends{0, 3, 5, 14};
-  std::vector<float> q = numbers(kHeads * 12 * kDim, 1), k = numbers(kKeyHeads * 14 * kDim, 2),
-                     v = numbers(kKeyHeads * 14 * kDim, 3), result = q, expected = q,
-                     lse = std::vector<float>(kHeads * 12);
-  TensorView query = view(q.data(), {1, kHeads, 12, kDim}),
-             key = view(k.data(), {1, kKeyHeads, 14, kDim}),
-             value = view(v.data(), {1, kKeyHeads, 14, kDim}),
+  std::vector<float> queries = numbers(kHeads * 12 * kDim, 1),
+                     keys = numbers(kKeyHeads * 14 * kDim, 2),
+                     values = numbers(kKeyHeads * 14 * kDim, 3), result = queries,
+                     expected = queries, lse = std::vector<float>(kHeads * 12);
+  TensorView query = view(queries.data(), {1, kHeads, 12, kDim}),
+             key = view(keys.data(), {1, kKeyHeads, 14, kDim}),
+             value = view(values.data(), {1, kKeyHeads, 14, kDim}),
              out = view(result.data(), {1, kHeads, 12, kDim}),
              reference = view(expected.data(), {1, kHeads, 12, kDim});
   FlexOptions options;
