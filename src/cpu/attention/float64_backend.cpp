@@ -59,6 +59,9 @@ class WithFloat64 final : public Backend {
     if (own(problem)) return float64_forward(problem, executor);
     other_->forward(plan, problem, workspace, executor);
   }
+  std::string describe(const Problem& problem) const override {
+    return own(problem) ? "" : other_->describe(problem);
+  }
 
   Support can_run_backward(const BackwardProblem& problem) const override {
     return own(problem) ? support_of(problem.forward) : other_->can_run_backward(problem);
