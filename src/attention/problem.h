@@ -33,6 +33,8 @@ struct Problem {
   /// By batch entry; empty: each is the whole of q_len and kv_len. If not, q_len and kv_len are the longest,
   /// and batch is their number although a jagged tensor's own batch is 1 (its batch stride here is 0).
   std::vector<Sequence> sequences;
+  /// They lie behind each other in tensors of batch 1; keys do so unless they are in pages.
+  bool jagged = false;
   /// If given, the key's and value's batch is the page, their length the page's. (batch, pages of a sequence),
   /// checked as far as sequences reach: what stands beyond may be anything.
   std::optional<TensorView> page_table;

@@ -67,7 +67,8 @@ class Sequences {
 
   void run() {
     check_combination();
-    if (options_.cu_seqlens_q) p_.batch = count_sequences(*options_.cu_seqlens_q);
+    p_.jagged = options_.cu_seqlens_q.has_value();
+    if (p_.jagged) p_.batch = count_sequences(*options_.cu_seqlens_q);
     p_.sequences.assign(static_cast<std::size_t>(p_.batch),
                         {.q_first = 0, .q_len = p_.q_len, .kv_first = 0, .kv_len = p_.kv_len});
     if (options_.cu_seqlens_q) read_queries(*options_.cu_seqlens_q);

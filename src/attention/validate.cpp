@@ -107,7 +107,7 @@ void check_sinks(const Checker& check, const Problem& p) {
   check.memory("sinks", *p.sinks);
 }
 
-void check_block_mask(const Checker& check, const Problem& p, bool jagged_queries) {
+void check_block_mask(const Checker& check, const Problem& p) {
   const BlockMask& mask = p.block_mask;
   if (!mask.mask_mod()) {
     check.fail("block_mask must have a mask_mod", "one set by with_mask_mod after index",
@@ -122,7 +122,7 @@ void check_block_mask(const Checker& check, const Problem& p, bool jagged_querie
                  area(p.q_len, p.kv_len), area(mask.q_len(), mask.kv_len()));
     }
   } else {
-    if (!jagged_queries) {
+    if (!p.jagged) {
       check.equal("block_mask must be made for the query's length", p.q_len, mask.q_len());
     }
     if (mask.q_len() < p.q_len || mask.kv_len() < p.kv_len) {
@@ -190,7 +190,7 @@ Problem validate(const char* where, const TensorView& query, const TensorView& k
   check_sinks(check, p);
   p.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(p.head_dim)));
   if (!std::isfinite(p.scale)) check.fail("scale must be finite", "a finite number", p.scale);
-  if (p.block_mask) check_block_mask(check, p, options.cu_seqlens_q.has_value());
+  if (p.block_mask) check_block_mask(check, p);
   apply_causal(p, options.causal);
   check_programs(check, p);
   p.needs_normalized_weights = p.weight_mod && !analysis::is_homogeneous(p.weight_mod);

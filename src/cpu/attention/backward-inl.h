@@ -335,10 +335,10 @@ class BackwardKernel {
 
 size_t backward_scratch(const BackwardCall& call) { return BackwardScratch(call, nullptr).bytes; }
 
-void begin_backward(const BackwardCall& call, void* memory) {
+void begin_backward(const BackwardCall& call, int64_t keys, void* memory) {
   const BackwardScratch scratch(call, memory);
-  if (call.dkey.data != nullptr) clear(scratch.key_sums, call.key_tile * scratch.key_row);
-  if (call.dvalue.data != nullptr) clear(scratch.value_sums, call.key_tile * scratch.value_row);
+  if (call.dkey.data != nullptr) clear(scratch.key_sums, keys * scratch.key_row);
+  if (call.dvalue.data != nullptr) clear(scratch.value_sums, keys * scratch.value_row);
 }
 
 void begin_keys(const BackwardCall& call, const BackwardKeys& keys, void* memory) {

@@ -11,6 +11,7 @@
 
 #include "attention/element_access.h"
 #include "cpu/attention/backward_layout.h"
+#include "cpu/attention/backward_padding.h"
 #include "cpu/attention/backward_strips.h"
 #include "cpu/attention/turns.h"
 
@@ -43,7 +44,8 @@ class Backward {
 
   void run(char* workspace, Executor& executor) {
     place(workspace);
-    clear_gradients(executor);
+    captures_.begin(captures_memory_, executor);
+    clear_padding(backward_, executor);
     if (layout_.heads == 0 || layout_.task_heads == 0) return;
     executor.parallel((layout_.rows + kRowStep - 1) / kRowStep, [&](int64_t task, int) {
       const int64_t first = task * kRowStep;
@@ -93,16 +95,6 @@ class Backward {
     workers_ = captures_memory_ + captures_.shared_bytes();
   }
 
-  void clear_gradients(Executor& executor) {
-    captures_.begin(captures_memory_, executor);
-    if (problem_.sequences.empty()) return;
-    // Some rows may belong to no sequence.
-    const TensorView* all[] = {&backward_.dquery, &backward_.dkey, &backward_.dvalue};
-    executor.parallel(3, [&](int64_t i, int) {
-      if (*all[i]) attention::store_zeros(*all[i]);
-    });
-  }
-
   // ---- heads of a task ----
 
   int64_t first_batch(const Task& task) const {
@@ -124,6 +116,15 @@ class Backward {
   }
 
   // ---- tiles ----
+
+  // Keys of the task's longest sequence, in all its chunks.
+  int64_t keys_of_task(const Task& task) const {
+    int64_t keys = 0;
+    for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
+      keys = std::max(keys, problem_.sequence(b).kv_len);
+    }
+    return keys;
+  }
 
   // f(first key, keys, number) for each tile of the chunk.
   template <class F>
@@ -187,24 +188,34 @@ class Backward {
     Turns::Turn turn(turns_, {task.head, task.chunk});
     CapturedGradients::Task captured(captures_, task.head, task.chunk,
                                      task.memory + layout_.worker_bytes);
-    if (call_.dquery.data != nullptr) {
-      std::memset(touched(task), 0, static_cast<std::size_t>(layout_.task_heads * layout_.units));
-    }
-    kernels_.begin(call_, task.memory);
+    const int64_t keys = keys_of_task(task);
+    // The first chunk writes the gradient of queries even if there are no keys.
+    const bool empty = task.chunk > 0 && task.chunk * layout_.chunk_keys >= keys;
+    if (!empty) begin(task, keys);
     for_each_tile(task, [&](int64_t kv0, int64_t tile_keys, int64_t number) {
       captured.begin_tile(number);
       run_tile(task, captured, kv0, tile_keys);
       captured.end_tile();
     });
     turn.wait();
-    if (call_.dquery.data != nullptr) add_queries(task);
+    if (call_.dquery.data != nullptr && !empty) {
+      add_queries(task, (task.chunk + 1) * layout_.chunk_keys >= keys);
+    }
     captured.add_sums();
     turn.end();
     captured.finish();
   }
 
+  void begin(const Task& task, int64_t keys) const {
+    if (call_.dquery.data != nullptr) {
+      std::memset(touched(task), 0, static_cast<std::size_t>(layout_.task_heads * layout_.units));
+    }
+    kernels_.begin(call_, std::min(keys, layout_.key_tile), task.memory);
+  }
+
   void run_tile(const Task& task, const CapturedGradients::Task& captured, int64_t kv0,
                 int64_t tile_keys) const {
+    BackwardKeys longest;
     for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
       const BackwardKeys keys = keys_of(task, b, kv0, tile_keys);
       if (keys.keys <= 0) continue;
@@ -216,8 +227,9 @@ class Backward {
         rows.weight_gradients = captured.weights(head.index);
         walk(call_, task, keys, rows, packed);
       });
-      if (b + 1 == end_batch(task)) kernels_.store_keys(call_, keys, task.memory);
+      if (keys.keys > longest.keys) longest = keys;
     }
+    if (longest.keys > 0) kernels_.store_keys(call_, longest, task.memory);
   }
 
   uint8_t* touched(const Task& task) const {
@@ -249,7 +261,7 @@ class Backward {
     return head.b * call_.batch_rows + head.h * call_.head_rows + head.sequence.q_first;
   }
 
-  void add_queries(const Task& task) const {
+  void add_queries(const Task& task, bool last) const {
     for (int64_t b = first_batch(task); b < end_batch(task); ++b) {
       for_each_head(task, b, [&](const Head& head) {
         kernels_.add_queries(call_, {.b = head.b,
@@ -259,7 +271,7 @@ class Backward {
                                      .from = sums_of(task, head),
                                      .first = task.chunk == 0,
                                      .in_place = sums_in_place(task),
-                                     .last = task.chunk + 1 == layout_.chunks});
+                                     .last = last});
       });
     }
   }

@@ -105,8 +105,8 @@ struct BackwardKernels {
   int lanes = 0;
   size_t (*scratch)(const BackwardCall& call) = nullptr;  // bytes a worker, multiple of 64
   void (*prepare_rows)(const BackwardCall& call, const RowRange& rows) = nullptr;
-  /// Once a task, before the others.
-  void (*begin)(const BackwardCall& call, void* scratch) = nullptr;
+  /// Once a task, before the others; no tile of it has more keys.
+  void (*begin)(const BackwardCall& call, int64_t keys, void* scratch) = nullptr;
   /// Packs a tile of keys, and then walks rows with it.
   void (*begin_keys)(const BackwardCall& call, const BackwardKeys& keys, void* scratch) = nullptr;
   void (*walk)(const BackwardCall& call, const BackwardKeys& keys, const BackwardWalk& walk,

@@ -46,7 +46,7 @@ void choose_tiles(BackwardLayout& layout, const Problem& p) {
 void choose_chunks(BackwardLayout& layout, const BackwardProblem& problem) {
   const Problem& p = problem.forward;
   for (const TensorView* gradient : {&problem.dkey, &problem.dvalue}) {
-    layout.batches_together |= p.sequences.empty() && *gradient && gradient->size(0) < p.batch;
+    layout.batches_together |= !p.jagged && *gradient && gradient->size(0) < p.batch;
   }
   layout.heads = (layout.batches_together ? 1 : p.batch) * p.kv_heads;
   layout.task_heads = (layout.batches_together ? p.batch : 1) * p.group();
@@ -90,7 +90,7 @@ BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const BackwardPro
   const Problem& p = problem.forward;
   choose_tiles(*this, p);
   choose_chunks(*this, problem);
-  rows = p.query.size(0) * p.query.size(1) * p.query.size(2);
+  rows = (p.jagged ? 1 : p.batch) * p.q_heads * p.query.size(2);
 
   const auto take = [&](std::size_t& offset, std::size_t size) {
     offset = shared_bytes;
@@ -148,7 +148,7 @@ BackwardCall backward_call(const BackwardKernels& kernels, const BackwardLayout&
   call.dvalue = gradient(problem.dvalue);
   call.q_heads = p.q_heads;
   call.head_rows = p.query.size(2);
-  call.batch_rows = p.query.size(0) == 1 ? 0 : p.q_heads * call.head_rows;
+  call.batch_rows = p.jagged ? 0 : p.q_heads * call.head_rows;
   call.query_row = layout.query_row;
   call.head_dim = p.head_dim;
   call.value_dim = p.value_dim;
