@@ -28,6 +28,15 @@ T* at(char* memory, std::size_t offset) {
   return reinterpret_cast<T*>(memory + offset);
 }
 
+// Zeros, by all threads: a bias may be as large as the scores are.
+void clear(char* memory, std::size_t bytes, Executor& executor) {
+  constexpr std::size_t kStep = std::size_t{1} << 20;
+  executor.parallel(static_cast<int64_t>((bytes + kStep - 1) / kStep), [&](int64_t step, int) {
+    const std::size_t first = static_cast<std::size_t>(step) * kStep;
+    std::memset(memory + first, 0, std::min(kStep, bytes - first));
+  });
+}
+
 bool is_summed(IndexClass index) {
   return index != IndexClass::tile && index != IndexClass::gathered;
 }
@@ -130,10 +139,9 @@ void CapturedGradients::choose_way(std::size_t index) {
 void CapturedGradients::place_memory() {
   for (Tensor& tensor : tensors_) {
     const int64_t size = tensor.gradient.numel();
-    const bool in_place = tensor.gradient.dtype == DType::f32;
     if (tensor.way == Way::copies) {
       take(worker_bytes_, tensor.copy_offset, size, sizeof(float));
-    } else if (tensor.way != Way::none && !in_place) {
+    } else if (is_summed_apart(tensor)) {
       take(shared_bytes_, tensor.sums_offset, size, sizeof(float));
     }
   }
@@ -171,28 +179,29 @@ Turns::Place CapturedGradients::task_place(int64_t head, int64_t chunk) const {
   return {0, chunk * tasks_.heads + head};
 }
 
+bool CapturedGradients::is_summed_apart(const Tensor& tensor) {
+  return tensor.way != Way::none && tensor.way != Way::copies &&
+         tensor.gradient.dtype != DType::f32;
+}
+
 void CapturedGradients::begin(void* shared, Executor& executor) {
   shared_ = static_cast<char*>(shared);
-  executor.parallel(
-      static_cast<int64_t>(tensors_.size() + contributions_.size()), [this](int64_t task, int) {
-        const auto i = static_cast<std::size_t>(task);
-        if (i < tensors_.size()) {
-          const Tensor& tensor = tensors_[i];
-          attention::store_zeros(tensor.gradient);
-          if (tensor.way == Way::none || tensor.way == Way::copies ||
-              tensor.gradient.dtype == DType::f32) {
-            return;
-          }
-          std::memset(shared_ + tensor.sums_offset, 0,
-                      static_cast<std::size_t>(tensor.gradient.numel()) * sizeof(float));
-          return;
-        }
-        const Contribution& c = contributions_[i - tensors_.size()];
-        const int64_t heads = problem_.batch * problem_.q_heads;
-        if (!c.summed) return;
-        std::memset(shared_ + c.all_offset, 0,
-                    static_cast<std::size_t>(heads * c.all.count) * sizeof(float));
-      });
+  for (const Tensor& tensor : tensors_) {
+    const TensorView& gradient = tensor.gradient;
+    const auto size = static_cast<std::size_t>(gradient.numel());
+    if (gradient.is_contiguous()) {
+      clear(static_cast<char*>(gradient.data), size * size_of(gradient.dtype), executor);
+    } else {
+      attention::store_zeros(gradient);
+    }
+    if (is_summed_apart(tensor)) clear(shared_ + tensor.sums_offset, size * sizeof(float), executor);
+  }
+  const int64_t heads = problem_.batch * problem_.q_heads;
+  for (const Contribution& c : contributions_) {
+    if (!c.summed) continue;
+    const auto size = static_cast<std::size_t>(heads * c.all.count);
+    clear(shared_ + c.all_offset, size * sizeof(float), executor);
+  }
 }
 
 TileGradient CapturedGradients::target(const Tensor& tensor, char* worker) const {

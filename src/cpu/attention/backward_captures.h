@@ -103,6 +103,7 @@ class CapturedGradients {
   std::size_t tensor_of(std::size_t source, int32_t slot, const TensorView& gradient);
   void choose_way(std::size_t tensor);
   void place_memory();
+  static bool is_summed_apart(const Tensor& tensor);
   bool is_input(const Contribution& contribution, bool batch) const;
   SumRange range(const Contribution& contribution, int64_t chunk) const;
   Turns::Place tile_place(int64_t head, int64_t tile) const;
