@@ -194,7 +194,8 @@ void CapturedGradients::begin(void* shared, Executor& executor) {
     } else {
       attention::store_zeros(gradient);
     }
-    if (is_summed_apart(tensor)) clear(shared_ + tensor.sums_offset, size * sizeof(float), executor);
+    if (is_summed_apart(tensor))
+      clear(shared_ + tensor.sums_offset, size * sizeof(float), executor);
   }
   const int64_t heads = problem_.batch * problem_.q_heads;
   for (const Contribution& c : contributions_) {
