@@ -33,7 +33,7 @@ void check_all(const TensorView& tensor, const std::vector<int64_t>& values) {
 
 TEST(ValueIndex, FindsWhatIsThere) {
   for (const int64_t n : {1, 2, 3, 63, 64, 65, 130}) {
-    for (const uint64_t distinct : {1, 2, 3, 8, 9}) {
+    for (const int64_t distinct : {1, 2, 3, 8, 9}) {
       std::vector<int64_t> values(static_cast<std::size_t>(n));
       for (std::size_t i = 0; i < values.size(); ++i) {
         values[i] = static_cast<int64_t>(Random(3).below(i, distinct)) * 2 - 2;

@@ -40,8 +40,6 @@ void check(const Case& call, const Change& change = nullptr) {
   call.check_by_differences(engine(change));
 }
 
-const auto kCausal = [](auto, auto, auto q, auto kv) { return q >= kv; };
-
 TEST(ReferenceBackwardTest, PlainAttention) { check(Case()); }
 
 TEST(ReferenceBackwardTest, WithoutQueriesOrKeysThereIsNothingToAdd) {

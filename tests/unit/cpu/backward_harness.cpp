@@ -119,13 +119,13 @@ struct BackwardCase::Call {
   }
 
   std::vector<TensorView> add_captures(const BackwardCase& c, const Program& mod) {
-    std::vector<TensorView> gradients;
-    if (!mod) return gradients;
+    std::vector<TensorView> views;
+    if (!mod) return views;
     for (const TensorView& capture : mod.captures()) {
-      const bool wanted = c.wanted.captures && is_floating(capture.dtype);
-      gradients.push_back(captures.emplace_back(capture, DType::f32, wanted).view);
+      const bool is_wanted = c.wanted.captures && is_floating(capture.dtype);
+      views.push_back(captures.emplace_back(capture, DType::f32, is_wanted).view);
     }
-    return gradients;
+    return views;
   }
 
   static std::shared_ptr<const program::JointProgram> derived(

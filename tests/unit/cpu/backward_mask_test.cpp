@@ -64,7 +64,7 @@ TEST(BackwardMask, EveryMaskWithEveryBlockSize) {
 TEST(BackwardMask, SameBitsForAnyNumberOfThreads) {
   const Shape shape{.q_len = 133, .kv_len = 700, .head_dim = 16, .q_heads = 4, .kv_heads = 2};
   BackwardCase c(shape);
-  for (const std::size_t i : {0, 1, 4, 7}) {
+  for (const std::size_t i : {0U, 1U, 4U, 7U}) {
     const NamedMod mask = masks()[i];
     c.inputs.options.block_mask = block_mask(mask.mod, shape, {64, 64});
     c.prepare();

@@ -89,7 +89,7 @@ void check(const std::vector<std::vector<int>>& kinds, const std::vector<Column>
 TEST(StripWalkerTest, GivesEachBlockOnce) {
   const Random random(3);
   uint64_t position = 0;
-  for (const std::size_t count : {1, 2, 5, 16}) {
+  for (const std::size_t count : {1U, 2U, 5U, 16U}) {
     for (int repeat = 0; repeat < 20; ++repeat) {
       const auto kinds = random_kinds(random, position, count);
       auto columns = runs_of(kinds);

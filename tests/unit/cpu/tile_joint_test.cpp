@@ -42,7 +42,7 @@ INSTANTIATE_TEST_SUITE_P(Isa, TileJoint, ::testing::ValuesIn(machines()),
 std::vector<float> waves(std::size_t count, int phase) {
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; ++i) {
-    values[i] = static_cast<float>(static_cast<int>(i * 37 + phase) % 199 - 99) / 100.0f + 0.003f;
+    values[i] = static_cast<float>((static_cast<int>(i) * 37 + phase) % 199 - 99) / 100.0f + 0.003f;
   }
   return values;
 }
