@@ -90,7 +90,7 @@ run_check() {
   need_packages python3
   need_to_build
   need_packages libgtest-dev libcli11-dev libfmt-dev nlohmann-json3-dev libpng-dev
-  [[ " ${steps[*]} " =~ " "(asan|fuzz)" " ]] && need_packages clang
+  [[ " ${steps[*]} " =~ " "(asan|fuzz)" " ]] && need_clang
   [[ " ${steps[*]} " =~ " neon " && $(uname -m) != aarch64 ]] &&
     need_packages g++-aarch64-linux-gnu qemu-user-static googletest
   mkdir -p build/check

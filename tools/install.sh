@@ -75,6 +75,15 @@ need_venv() {
   cp "$requirements" "$folder/installed.txt"
 }
 
+# clang with the runtimes of its sanitizers, which are a package of their own in some releases.
+need_clang() {
+  need_packages clang
+  printf 'int main() {}\n' | clang++ -fsanitize=address -x c++ - -o /dev/null 2>/dev/null && return 0
+  local version
+  version=$(clang++ -dumpversion)
+  need_packages "libclang-rt-${version%%.*}-dev"
+}
+
 need_to_build() {
   need_packages g++ cmake ninja-build
   local version
