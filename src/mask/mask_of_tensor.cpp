@@ -68,6 +68,7 @@ class Reader {
  private:
   // A row of blocks, position by position until each is known to be mixed.
   void read_line(int64_t plane, int64_t line) {
+    if (cells_ == 0) return;  // without keys the tensor may be at null
     uint8_t* kinds = kinds_.data() + static_cast<std::size_t>((plane * lines_ + line) * cells_);
     const auto* base = static_cast<const uint8_t*>(allowed_.data) +
                        plane / allowed_.size(1) * allowed_.stride(0) +

@@ -4,7 +4,9 @@
 namespace fovea::cpu {
 namespace {
 
+// A tensor without elements may be at null, from where there is no way to anywhere.
 const void* at(const TensorView& tensor, int64_t elements) {
+  if (tensor.data == nullptr) return nullptr;
   return static_cast<const char*>(tensor.data) +
          elements * static_cast<int64_t>(size_of(tensor.dtype));
 }
