@@ -3,6 +3,21 @@
 # time into another namespace. The table in src/cpu picks one at run time.
 
 include(CheckCXXCompilerFlag)
+include(CheckCXXSourceRuns)
+
+# Whether this processor has the instruction set. For builds with a sanitizer, where each takes minutes to
+# compile: not for nothing.
+function(fovea_check_has_isa name result)
+  set(feature_avx2 avx2)
+  set(feature_avx512 avx512f)
+  set(feature_avx512_bf16 avx512bf16)
+  if(NOT DEFINED feature_${name} OR CMAKE_CROSSCOMPILING)
+    set(${result} ON PARENT_SCOPE)
+    return()
+  endif()
+  check_cxx_source_runs(
+    "int main() { return __builtin_cpu_supports(\"${feature_${name}}\") ? 0 : 1; }" ${result})
+endfunction()
 
 # fovea_isa(<name> <flags>...) adds an instruction set, if the compiler knows the flags.
 set(FOVEA_ISAS "")
@@ -13,7 +28,12 @@ macro(fovea_isa name)
   else()
     set(FOVEA_COMPILES_${name} ON)
   endif()
-  if(FOVEA_COMPILES_${name})
+  set(FOVEA_HAS_${name} ON)
+  if(FOVEA_SANITIZE)
+    unset(FOVEA_HAS_${name})
+    fovea_check_has_isa(${name} FOVEA_HAS_${name})
+  endif()
+  if(FOVEA_COMPILES_${name} AND FOVEA_HAS_${name})
     list(APPEND FOVEA_ISAS ${name})
     set(FOVEA_ISA_FLAGS_${name} ${ARGN})
   endif()
