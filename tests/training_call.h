@@ -193,11 +193,10 @@ class TrainingCall {
 };
 
 /// Whether each gradient is within `tolerance` of the expected one, and NaN where expected. Relative to the
-/// largest entry of its tensor, at least 1; where fewer entries than `rows` sum what all query rows give,
-/// which cancels, at least the root of how many rows that is for each.
+/// largest entry of its tensor, at least 1.
 template <class T>
 ::testing::AssertionResult are_near(const Gradients<T>& got, const Gradients<T>& expected,
-                                    double tolerance, int64_t rows = 0) {
+                                    double tolerance) {
   std::vector<std::vector<T>> parts;
   expected.for_each([&](const std::string&, const std::vector<T>& part) { parts.push_back(part); });
   auto result = ::testing::AssertionSuccess();
@@ -210,10 +209,6 @@ template <class T>
       return;
     }
     double largest = 1;
-    if (!right.empty()) {
-      largest =
-          std::max(1.0, std::sqrt(static_cast<double>(rows) / static_cast<double>(right.size())));
-    }
     for (const T x : right) {
       if (std::isfinite(x)) largest = std::max(largest, std::abs(static_cast<double>(x)));
     }

@@ -40,6 +40,12 @@ void add_products(int64_t rows, int64_t k, int64_t vectors, const MatrixOperands
   multiply<Update::add>(rows, k, 0, vectors, m);
 }
 
+/// A mod sees scores of scaled queries, bit for bit those of the forward pass: rounded in another way they
+/// would not belong to `out`, and what the differences add to a captured gradient does not cancel.
+inline float query_factor(const BackwardCall& call) {
+  return call.has_score_mod ? call.scale : 1.0f;
+}
+
 class BackwardKernel {
  public:
   BackwardKernel(const BackwardCall& call, const BackwardKeys& keys, const BackwardScratch& scratch)
@@ -49,9 +55,6 @@ class BackwardKernel {
     PackJob job = pack_job(call_.key, call_.head_dim);
     job.to = scratch_.keys;
     pack_keys(job);
-    if (call_.has_score_mod) {
-      scale(scratch_.keys, whole_panels(keys_.keys) * call_.head_dim);
-    }
     job.to = call_.dquery.data ? scratch_.key_rows : nullptr;
     job.not_finite = scratch_.keys_not_finite;
     pack_values(job);
@@ -131,13 +134,13 @@ class BackwardKernel {
     int64_t row, column;
   };
   Rows rows_of(const Tensor4& from, const Tile& tile, bool in_place, int64_t width, float* copy,
-               int64_t copy_row) const {
+               int64_t copy_row, float factor = 1) const {
     const void* at = row_of(from, walk_->b, walk_->h, walk_->q_first + tile.q0).data;
     if (in_place) return {static_cast<const float*>(at), from.row, from.column};
     with_elements(from.dtype, at, [&](const auto* row) {
       for (int64_t r = 0; r < tile.rows; ++r, row += from.row) {
         for (int64_t c = 0; c < width; c += kLanes) {
-          store(copy + r * copy_row + c, load_columns(row, from.column, c, width));
+          store(copy + r * copy_row + c, load_columns(row, from.column, c, width) * factor);
         }
       }
     });
@@ -250,7 +253,7 @@ class BackwardKernel {
     const bool of_scores = BackwardScratch::gradient_of_scores(call_);
     const int64_t first_row = row_number(call_, walk_->b, walk_->h, walk_->q_first + tile.q0);
     const Rows query = rows_of(call_.query, tile, call_.query_in_place, call_.head_dim,
-                               scratch_.query_copy, scratch_.query_copy_row);
+                               scratch_.query_copy, scratch_.query_copy_row, query_factor(call_));
     const Rows dout = rows_of(call_.dout, tile, call_.dout_in_place, call_.value_dim,
                               scratch_.dout_copy, scratch_.dout_copy_row);
     const bool query_bad = any_row(call_.query_not_finite, first_row, tile.rows);
@@ -368,7 +371,8 @@ inline void store_sums(const Gradient4& to, const BackwardKeys& keys, int64_t wi
 
 void store_keys(const BackwardCall& call, const BackwardKeys& keys, void* memory) {
   const BackwardScratch scratch(call, memory);
-  store_sums(call.dkey, keys, call.head_dim, call.scale, scratch.key_sums, scratch.key_row);
+  const float key_factor = call.has_score_mod ? 1.0f : call.scale;  // else the queries have it
+  store_sums(call.dkey, keys, call.head_dim, key_factor, scratch.key_sums, scratch.key_row);
   store_sums(call.dvalue, keys, call.value_dim, 1.0f, scratch.value_sums, scratch.value_row);
 }
 

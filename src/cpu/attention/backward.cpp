@@ -84,7 +84,7 @@ class Backward {
   std::size_t worker_bytes() const { return layout_.worker_bytes + captures_.worker_bytes(); }
 
   void place(char* workspace) {
-    call_.row_lse = reinterpret_cast<float*>(workspace + layout_.lse_offset);
+    call_.row_lse = reinterpret_cast<LseRow*>(workspace + layout_.lse_offset);
     call_.row_delta = reinterpret_cast<float*>(workspace + layout_.delta_offset);
     call_.query_not_finite = reinterpret_cast<uint8_t*>(workspace + layout_.query_flags_offset);
     call_.dout_not_finite = reinterpret_cast<uint8_t*>(workspace + layout_.dout_flags_offset);
@@ -315,7 +315,9 @@ class Backward {
         const Sequence sequence = problem_.sequence(b);
         const int64_t first = first_row({0, b, h, sequence});
         for (int64_t row = first; row < first + sequence.q_len; ++row) {
-          const double weight = std::exp2(sink - static_cast<double>(call_.row_lse[row]));
+          const LseRow& lse = call_.row_lse[row];
+          const double weight =
+              std::exp2(sink - static_cast<double>(lse.whole)) * static_cast<double>(lse.factor);
           sum -= weight * static_cast<double>(call_.row_delta[row]);
         }
       }

@@ -22,6 +22,13 @@ struct RowInput {
   int64_t batch = 0, head = 0, row = 0;
 };
 
+/// The lse of a row in base 2: 2^-lse = 2^-whole * factor. `whole` is a whole number within +-kMostWhole, or lse
+/// itself beyond; -inf: the row sees nothing.
+struct LseRow {
+  float whole, factor;
+};
+constexpr float kMostWhole = 1e6f;
+
 /// What every task of one backward call shares.
 struct BackwardCall {
   Tensor4 query, key, value, out, dout;
@@ -37,7 +44,7 @@ struct BackwardCall {
   float scale = 1;
   int64_t key_tile = 0, row_tile = 0;  // at most, of a tile
   // Of each row: what prepare_rows leaves for the tiles.
-  float* row_lse = nullptr;    // base 2; -inf: the row sees nothing
+  LseRow* row_lse = nullptr;
   float* row_delta = nullptr;  // sum(weight * d loss / d weight), which is sum(dout * out), - dlse
   bool delta_from_out = true;  // if not: -dlse alone, and a pass adds the rest
   // For kFiniteChunk row numbers: some element is inf or NaN.

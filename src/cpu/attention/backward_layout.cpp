@@ -97,7 +97,7 @@ BackwardLayout::BackwardLayout(const BackwardKernels& kernels, const BackwardPro
     shared_bytes += align(size);
   };
   const auto flags = static_cast<std::size_t>(ceil_div(rows, kFiniteChunk));
-  take(lse_offset, floats(rows));
+  take(lse_offset, static_cast<std::size_t>(rows) * sizeof(LseRow));
   take(delta_offset, floats(rows));
   take(query_flags_offset, flags);
   take(dout_flags_offset, flags);
@@ -158,7 +158,9 @@ BackwardCall backward_call(const BackwardKernels& kernels, const BackwardLayout&
   const auto in_place = [&](const TensorView& rows, const TensorView& gradient) {
     return rows.dtype == DType::f32 && (!gradient || is_readable(rows, kernels.lanes));
   };
-  call.query_in_place = in_place(p.query, problem.dkey);
+  call.has_score_mod = static_cast<bool>(p.score_mod);
+  const bool scaled = call.has_score_mod && call.scale != 1.0f;  // copies are
+  call.query_in_place = !scaled && in_place(p.query, problem.dkey);
   call.dout_in_place = in_place(problem.dout, problem.dvalue);
   const auto use = [](const TileProgram& program, const TileBinding* binding,
                       const TileProgram*& to, const TileBinding*& bound) {
@@ -173,7 +175,6 @@ BackwardCall backward_call(const BackwardKernels& kernels, const BackwardLayout&
     for (const TensorView& gradient : *gradients) call.captures_wanted |= bool(gradient);
   }
   call.delta_from_out = !layout.delta_pass;
-  call.has_score_mod = static_cast<bool>(p.score_mod);
   return call;
 }
 

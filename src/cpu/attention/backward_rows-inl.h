@@ -88,6 +88,13 @@ FOVEA_INLINE int64_t row_number(const BackwardCall& call, int64_t b, int64_t h, 
   return b * call.batch_rows + h * call.head_rows + row;
 }
 
+inline LseRow split(double lse) {
+  if (!(lse > -kMostWhole && lse < kMostWhole)) return {static_cast<float>(lse), 1.0f};
+  const auto whole = static_cast<double>(static_cast<int64_t>(lse + (lse < 0 ? -0.5 : 0.5)));
+  const auto fraction = static_cast<float>(whole - lse);
+  return {static_cast<float>(whole), exp2(broadcast(fraction))[0]};
+}
+
 void prepare_rows(const BackwardCall& call, const RowRange& rows) {
   for (int64_t first = rows.first; first < rows.last; first += kFiniteChunk) {
     const int64_t left = rows.last - first;
@@ -103,8 +110,7 @@ void prepare_rows(const BackwardCall& call, const RowRange& rows) {
           call.delta_from_out ? dot(dout, row_of(call.out, b, h, row), call.value_dim) : 0.0f;
       if (call.dlse.data != nullptr) delta -= static_cast<float>(number_of(call.dlse, b, h, row));
       call.row_delta[number] = delta;
-      call.row_lse[number] =
-          static_cast<float>(number_of(call.lse, b, h, row) * 1.44269504088896341);
+      call.row_lse[number] = split(number_of(call.lse, b, h, row) * 1.44269504088896341);
     }
     call.query_not_finite[first / kFiniteChunk] = any(query_check != 0.0f) ? 1 : 0;
     call.dout_not_finite[first / kFiniteChunk] = any(dout_check != 0.0f) ? 1 : 0;
