@@ -17,7 +17,7 @@ namespace fovea::cli {
 namespace {
 
 struct ExplainOptions {
-  std::string variant, score, mask;
+  std::string variant, score, mask, weight;
   std::string length = "4096";
   int64_t heads = 4;
   int64_t kv_heads = 0;  // 0: as many as heads
@@ -45,6 +45,7 @@ int run_explain(const ExplainOptions& options) {
   if (!options.mask.empty()) variant.mask_mod = parse_program(options.mask);
   FlexOptions flex;
   flex.score_mod = variant.score_mod;
+  if (!options.weight.empty()) flex.weight_mod = parse_program(options.weight);
   if (variant.mask_mod) {
     flex.block_mask =
         create_block_mask(variant.mask_mod, {length.q, length.kv, 1, options.heads, {}});
@@ -54,7 +55,9 @@ int run_explain(const ExplainOptions& options) {
   const AttentionData keys(kv_heads, 0, length.kv, options.head_dim);
   const std::string text = explain(queries.query(), keys.key(), keys.value(), queries.out(), flex);
   fmt::print("{}{}", title, text);
-  if (flex.score_mod) fmt::print("{}\n", derivative_text(simplify(flex.score_mod)));
+  for (const Program& mod : {flex.score_mod, flex.weight_mod}) {
+    if (mod) fmt::print("{}\n", derivative_text(simplify(mod)));
+  }
   return 0;
 }
 
@@ -71,6 +74,8 @@ void add_explain(CLI::App& app, Action& action) {
   verb->add_option("--score", options->score,
                    "score_mod as text, such as \"score + 0.5 * (kv - q)\"");
   verb->add_option("--mask", options->mask, "mask_mod as text, such as \"q >= kv\"");
+  verb->add_option("--weight", options->weight,
+                   "weight_mod as text, such as \"weight_mod(w, b, h, q, kv) { return w * 0.5 }\"");
   verb->add_option("--length", options->length, "N, or NxM for queries x keys")
       ->capture_default_str();
   verb->add_option("--heads", options->heads)->check(CLI::Range(1, 1024))->capture_default_str();

@@ -88,6 +88,10 @@ TEST(Usage, VariantAndProgram) {
 TEST(Failure, LibraryErrorsAreOneLine) {
   expect_error({"mask", "--program", "q >= "}, 1,
                "[parse_program] line 1, column 6: expected an expression, got end of text");
+  expect_error(
+      {"explain", "--weight", "q >= kv", "--length", "8"}, 1,
+      "[explain] weight_mod must be a weight program: expected (w, b, h, q, kv) -> weight, got "
+      "a mask_mod");
   expect_error({"explain", "--heads", "4", "--kv-heads", "3"}, 1,
                "[explain] query heads must be a multiple of key heads: expected a multiple of 3, "
                "got 4");
@@ -124,6 +128,13 @@ TEST(Success, ExplainShowsTheDerivative) {
                             "}\n"),
             std::string::npos)
       << scored.out;
+  const Outcome weighed = run(
+      {"explain", "--weight", "weight_mod(w, b, h, q, kv) { return w * 0.5 }", "--length", "64"});
+  EXPECT_EQ(weighed.code, 0);
+  for (const char* part :
+       {"weight_mod, as traced:\n", "derivative of weight_mod(w, b, h, q, kv; "}) {
+    EXPECT_NE(weighed.out.find(part), std::string::npos) << weighed.out;
+  }
   const Outcome masked = run({"explain", "--mask", "q >= kv", "--length", "64"});
   EXPECT_EQ(masked.code, 0);
   EXPECT_EQ(masked.out.find("derivative"), std::string::npos);
