@@ -169,26 +169,23 @@ def flex_attention(
     page_table=None,
     kv_lens=None,
 ):
-    """softmax(score_mod(query key^T * scale)) value, fused; no score matrix is stored.
-    Differentiable by
-    query, key, value, sinks and every floating tensor that a mod captures, on the CPU too.
+    """softmax(score_mod(query key^T * scale)) value, fused: no score matrix is stored.
+
+    Differentiable by query, key, value, sinks and every floating tensor that a mod captures, on
+    the CPU too.
 
     query (B, Hq, L, E), key (B or 1, Hkv, S, E), value (B or 1, Hkv, S, Ev): float64, float32,
-    bfloat16
-    or float16, any strides and lengths, any E and Ev; Hq a multiple of Hkv with enable_gqa.
-    score_mod (score, b, h, q_idx, kv_idx) -> score; block_mask from create_block_mask (or torch's).
-    scale: default 1/sqrt(E). return_aux: AuxRequest(lse, max_scores).
+    bfloat16 or float16, any strides and lengths, any E and Ev; Hq a multiple of Hkv with
+    enable_gqa. score_mod (score, b, h, q_idx, kv_idx) -> score; block_mask from create_block_mask
+    (or torch's). scale: default 1/sqrt(E). return_aux: AuxRequest(lse, max_scores).
 
     Beyond torch.nn.attention.flex_attention: weight_mod (w, b, h, q_idx, kv_idx) -> weight, after
-    the
-    softmax; dropout_p of the weights; causal "upper_left" or "lower_right"; sinks (Hq), a learned
-    score
-    without a value; cu_seqlens_q and _kv (N + 1) for sequences behind each other in a batch of 1;
-    page_table (B, pages) for a paged cache; kv_lens (B).
+    the softmax; dropout_p of the weights; causal "upper_left" or "lower_right"; sinks (Hq), a
+    learned score without a value; cu_seqlens_q and _kv (N + 1) for sequences behind each other in
+    a batch of 1; page_table (B, pages) for a paged cache; kv_lens (B).
 
     Returns out (B, Hq, L, Ev), or (out, lse) or (out, AuxOutput). Fully masked rows give 0 and
-    -inf.
-    ValueError, NotImplementedError and RuntimeError as torch's function raises them.
+    -inf. ValueError, NotImplementedError and RuntimeError as torch's function raises them.
     Dong et al., "Flex Attention", 2024.
     """
     _validate(query, key, value, enable_gqa, block_mask, cu_seqlens_q, page_table)

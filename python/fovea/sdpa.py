@@ -46,8 +46,7 @@ class _Current:
 @contextlib.contextmanager
 def sdpa_kernel(backends):
     """Within it, only these backends are taken (one or a list, the first that can). ValueError for
-    an
-    empty list, TypeError for what is no Backend."""
+    an empty list, TypeError for what is no Backend."""
     backends = (backends,) if isinstance(backends, Backend) else tuple(backends)
     if not backends:
         raise ValueError("sdpa_kernel: expected at least one backend, got none")
@@ -262,14 +261,12 @@ def scaled_dot_product_attention(
     """softmax(query key^T * scale + mask) value, as torch.nn.functional's function of this name.
 
     query (N, ..., Hq, L, E), key (N, ..., H, S, E), value (N, ..., H, S, Ev), or jagged
-    NestedTensors
-    (B, H, L*, E). attn_mask: bool (True: may look) or floating (added), anything that broadcasts to
-    (N, ..., Hq, L, S), or causal_upper_left / causal_lower_right. A query that may look nowhere
-    gives
-    0. scale: default 1/sqrt(E). dropout_p: of the weights. RuntimeError if no backend of the
-    current
-    sdpa_kernel context can, with every reason; the refusals of those before the one that runs are
-    warnings.
+    NestedTensors (B, H, L*, E). attn_mask: bool (True: may look) or floating (added), anything
+    that broadcasts to (N, ..., Hq, L, S), or causal_upper_left / causal_lower_right. A query that
+    may look nowhere gives 0. scale: default 1/sqrt(E). dropout_p: of the weights.
+
+    RuntimeError if no backend of the current sdpa_kernel context can, with every reason; the
+    refusals of those before the one that runs are warnings.
     """
     call = _Call(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     order, refused = _Current.order, []
