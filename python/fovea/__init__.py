@@ -12,6 +12,7 @@ from fovea.block_mask import (
     or_masks,
 )
 from fovea.flex import AuxOutput, AuxRequest, flex_attention
+from fovea.modules import CausalSelfAttention
 from fovea.sdpa import (
     Backend,
     CausalBias,
@@ -29,6 +30,7 @@ __all__ = [
     "Backend",
     "BlockMask",
     "CausalBias",
+    "CausalSelfAttention",
     "TraceError",
     "and_masks",
     "can_use",
