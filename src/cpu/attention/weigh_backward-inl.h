@@ -95,7 +95,8 @@ __attribute__((noinline)) void weigh_rows(const WeighJob& job) {
     float* scores = job.scores + r * job.row;
     float* gradients = kGradients ? job.gradients + r * job.row : nullptr;
     const LseRow& lse = job.lse[r];
-    const Floats delta = broadcast(job.delta[r]);
+    Floats delta = {};  // not read where it is not wanted: another thread may be adding to it
+    if constexpr (kGradients) delta = broadcast(job.delta[r]);
     if (lse.whole == -kInfinity) {  // the row sees nothing
       clear_row(scores, vectors);
       if (kGradients) clear_row(gradients, vectors);
