@@ -11,7 +11,7 @@ from fovea.block_mask import (
     noop_mask,
     or_masks,
 )
-from fovea.flex import AuxOutput, AuxRequest, flex_attention
+from fovea.flex import AuxOutput, AuxRequest, create_nested_block_mask, flex_attention
 from fovea.modules import CausalSelfAttention
 from fovea.sdpa import (
     Backend,
@@ -38,6 +38,7 @@ __all__ = [
     "causal_upper_left",
     "create_block_mask",
     "create_mask",
+    "create_nested_block_mask",
     "explain_sdpa",
     "flex_attention",
     "noop_mask",

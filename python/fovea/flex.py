@@ -5,9 +5,10 @@ import warnings
 from typing import NamedTuple
 
 import torch
+from fovea import nested
 from fovea._library import ops
 from fovea._trace import SCORE, WEIGHT, trace_mod
-from fovea.block_mask import _sliced_mask_mod_error, as_block_mask
+from fovea.block_mask import _sliced_mask_mod_error, as_block_mask, create_block_mask
 
 CAUSAL = {None: 0, False: 0, "upper_left": 1, True: 1, "lower_right": 2}
 
@@ -182,12 +183,45 @@ def flex_attention(
     Beyond torch.nn.attention.flex_attention: weight_mod (w, b, h, q_idx, kv_idx) -> weight, after
     the softmax; dropout_p of the weights; causal "upper_left" or "lower_right"; sinks (Hq), a
     learned score without a value; cu_seqlens_q and _kv (N + 1) for sequences behind each other in
-    a batch of 1; page_table (B, pages) for a paged cache; kv_lens (B).
+    a batch of 1; page_table (B, pages) for a paged cache; kv_lens (B). Jagged NestedTensors
+    (B, H, L*, E) are such sequences, and give nested results; create_nested_block_mask makes
+    masks for them. Mods see positions within a sequence, and its number as b.
 
     Returns out (B, Hq, L, Ev), or (out, lse) or (out, AuxOutput). Fully masked rows give 0 and
     -inf. ValueError, NotImplementedError and RuntimeError as torch's function raises them.
     Dong et al., "Flex Attention", 2024.
     """
+    if nested.is_jagged(query) or nested.is_jagged(key) or nested.is_jagged(value):
+        if cu_seqlens_q is not None or cu_seqlens_kv is not None or page_table is not None:
+            raise ValueError(
+                "nested tensors: expected no cu_seqlens and no page_table beside them, as they "
+                "bring their own offsets"
+            )
+        like = query
+        nested.check_together(query, key, value)
+        query, cu_seqlens_q = nested.unwrap(query, "query")
+        key, cu_seqlens_kv = nested.unwrap(key, "key")
+        value, _ = nested.unwrap(value, "value")
+        whole = flex_attention(
+            query,
+            key,
+            value,
+            score_mod,
+            block_mask,
+            scale,
+            enable_gqa,
+            return_lse,
+            kernel_options,
+            return_aux=return_aux,
+            weight_mod=weight_mod,
+            dropout_p=dropout_p,
+            causal=causal,
+            sinks=sinks,
+            cu_seqlens_q=cu_seqlens_q,
+            cu_seqlens_kv=cu_seqlens_kv,
+            kv_lens=kv_lens,
+        )
+        return _wrap_all(whole, like)
     _validate(query, key, value, enable_gqa, block_mask, cu_seqlens_q, page_table)
     if return_lse and return_aux is not None:
         raise ValueError(
@@ -232,6 +266,33 @@ def flex_attention(
     if return_aux is not None:
         return out, AuxOutput(lse if return_aux.lse else None, max_scores if want_max else None)
     return (out, lse) if return_lse else out
+
+
+def _wrap_all(result, like):
+    """As flex_attention returned it, every tensor jagged as `like`."""
+    if isinstance(result, AuxOutput):
+        return AuxOutput(*(_wrap_all(x, like) for x in result))
+    if isinstance(result, tuple):
+        return tuple(_wrap_all(x, like) for x in result)
+    return None if result is None else nested.wrap(result, like)
+
+
+def create_nested_block_mask(mask_mod, B, H, q_nt, kv_nt=None, BLOCK_SIZE=128, _compile=False):
+    """The block mask of jagged queries and keys (kv_nt: default q_nt), for flex_attention.
+
+    mask_mod: (b, h, q_idx, kv_idx) -> bool, with positions within sequence b; tokens of other
+    sequences are never seen. B: 1 if the mask does not read b, else the number of sequences. H as
+    in create_block_mask. ValueError for another B and for what is not jagged.
+    """
+    kv_nt = q_nt if kv_nt is None else kv_nt
+    for name, x in (("q_nt", q_nt), ("kv_nt", kv_nt)):
+        if not nested.is_jagged(x):
+            raise ValueError(f"{name}: expected a jagged NestedTensor, got {type(x).__name__}")
+        nested.unwrap(x, name)
+    if B not in (None, 1, q_nt.shape[0]):
+        raise ValueError(f"B: expected 1 or the {q_nt.shape[0]} sequences of q_nt, got {B}")
+    lengths = nested.longest(q_nt), nested.longest(kv_nt)
+    return create_block_mask(mask_mod, B, H, *lengths, q_nt.device, BLOCK_SIZE)
 
 
 def _with_dropout(weight_mod, p):

@@ -19,8 +19,7 @@ def unwrap(x, name):
         raise ValueError(
             f"[nested] {name}: expected (batch, heads, length*, head_dim) with ragged lengths, got "
             f"{x.dim()} dimensions of which {x._ragged_idx} is ragged (transpose(1, 2) after "
-            "splitting "
-            "the heads)"
+            "splitting the heads)"
         )
     if x.lengths() is not None:
         raise NotImplementedError(
@@ -31,7 +30,8 @@ def unwrap(x, name):
 
 
 def wrap(values, like):
-    """The jagged tensor with the sequences of `like`; values: (1, heads, total, dim)."""
+    """The jagged tensor with the sequences of `like`; values: (1, heads, total, dim), or without
+    dim."""
     rows = values.squeeze(0).transpose(0, 1).contiguous()
     return torch.nested.nested_tensor_from_jagged(rows, like.offsets()).transpose(1, 2)
 
@@ -46,3 +46,9 @@ def check_together(query, key, value):
             "[nested] batch: expected equal numbers of sequences, got "
             f"{query.shape[0]}, {key.shape[0]} and {value.shape[0]}"
         )
+
+
+def longest(x):
+    """The length of the longest sequence; 0 without sequences."""
+    lengths = x.offsets().diff()
+    return int(lengths.max()) if lengths.numel() else 0
