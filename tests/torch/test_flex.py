@@ -130,6 +130,20 @@ def test_second_derivative_raises():
         grad.sum().backward()
 
 
+def test_second_derivative_by_anything_raises():
+    query, key, value = qkv(1, 2, 8, grad=True)
+    slopes, sinks = (torch.randn(2, requires_grad=True) for _ in range(2))
+    dout = torch.randn_like(query).requires_grad_()
+    inputs = (query, key, value, slopes, sinks)
+    out = fovea.flex_attention(
+        query, key, value, lambda s, b, h, q, kv: s + slopes[h] * (q - kv), sinks=sinks
+    )
+    for grad in torch.autograd.grad(out, inputs, dout, create_graph=True):
+        for x in (*inputs, dout):
+            with pytest.raises(RuntimeError, match="second derivatives"):
+                torch.autograd.grad(grad.sum(), x, retain_graph=True, allow_unused=True)
+
+
 def test_unused_capture_gets_zeros_and_max_scores_none():
     query, key, value = qkv(1, 2, 16, grad=True)
     unused = torch.ones(2, requires_grad=True)

@@ -163,15 +163,24 @@ BackwardResult backward_autograd(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETER
   }();
   if (!at::GradMode::is_enabled()) return result;
   // create_graph=True: the first derivative is right, and whoever asks for the next must hear of it.
-  const auto refuse = [](at::Tensor& tensor) {
+  // Whatever the gradients depend on leads to the refusal, by whichever way it is asked for.
+  variable_list sources;
+  const auto add = [&](const at::Tensor& tensor) {
+    if (tensor.defined()) sources.push_back(tensor);
+  };
+  for (const at::Tensor& tensor : {dout, or_undefined(dlse), query, key, value}) add(tensor);
+  for (const at::Tensor& tensor : score_captures) add(tensor);
+  for (const at::Tensor& tensor : weight_captures) add(tensor);
+  add(or_undefined(sinks));
+  const auto refuse = [&](at::Tensor& tensor) {
     if (tensor.numel() == 0) return;
     auto node = std::make_shared<::torch::autograd::DelayedError>(
         "[flex_attention_backward] second derivatives: expected at most one, got two (fovea does "
-        "not "
-        "differentiate its backward pass)",
+        "not differentiate its backward pass)",
         1);
-    // Of something that wants a gradient, else the node would not be asked.
-    tensor = (*node)(variable_list{tensor.detach().requires_grad_()})[0];
+    variable_list inputs{tensor.detach()};
+    inputs.insert(inputs.end(), sources.begin(), sources.end());
+    tensor = (*node)(std::move(inputs))[0];
   };
   refuse(std::get<0>(result));
   refuse(std::get<1>(result));
