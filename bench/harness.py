@@ -14,6 +14,9 @@ import time
 # Thread pools spin for a few milliseconds after a parallel region; a contender that starts at once
 # would share its cores with the one before.
 SETTLE_SECONDS = 0.006
+# Processors come out of that sleep slowly: short calls are timed as part of a burst that lasts longer.
+BURST_MS = 25
+LARGEST_BURST = 50
 
 
 @dataclasses.dataclass
@@ -77,28 +80,33 @@ class Samples(dict):
         super().__init__((name, []) for name in names)
         self.processors = {name: [] for name in names}
 
-    def time(self, name, function):
+    def time(self, name, function, calls):
         start_cpu, start = time.process_time_ns(), time.perf_counter_ns()
-        function()
+        for _ in range(calls):
+            function()
         wall, cpu = time.perf_counter_ns() - start, time.process_time_ns() - start_cpu
-        self[name].append(wall / 1e6)
+        self[name].append(wall / 1e6 / calls)
         self.processors[name].append(cpu / wall)
 
 
 def interleave(contenders, repeats, gauges=None, warm=True):
     """Times callables in turn, after one round untimed; `gauges` give their own number a round.
-    With warm=False all have run before, in checks, and the untimed round is left out."""
+    With warm=False all have run before, in checks; the untimed round is left out, and each call is
+    timed by itself."""
     gauges = gauges or {}
     samples = Samples((*gauges, *contenders))
-    for function in contenders.values() if warm else ():
+    calls = dict.fromkeys(contenders, 1)
+    for name, function in contenders.items() if warm else ():
         function()
+        once = max(milliseconds(function), 1e-3)
+        calls[name] = max(1, min(LARGEST_BURST, round(BURST_MS / once)))
     for _ in range(repeats):
         for name, gauge in gauges.items():
             time.sleep(SETTLE_SECONDS)
             samples[name].append(gauge())
         for name, function in contenders.items():
             time.sleep(SETTLE_SECONDS)
-            samples.time(name, function)
+            samples.time(name, function, calls[name])
     return samples
 
 

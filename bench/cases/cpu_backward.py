@@ -15,6 +15,9 @@ BATCH, HEADS, LENGTH = 1, 4, 4096
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 # Relative to the largest gradient; torch rounds P and dS to bf16 as well.
 TOLERANCE = {"fp32": 2e-4, "bf16": 4e-2}
+# Where what is summed cancels (ALiBi's slopes, as `out` is saved in bf16) no number says what is good:
+# there, times the error of autograd with the scores in memory, in the same precision.
+DENSE_ERRORS = 2
 NAMES = ("dense", "causal", "document12", "alibi", "softcap", "t5bias")
 QUICK = ("dense", "causal")
 SDPA_GOALS = {("fp32", 64): 1.3, ("fp32", 128): 1.2, ("bf16", 64): 1.5, ("bf16", 128): 1.35}
@@ -78,10 +81,10 @@ class Ours:
         return 10.0 * BATCH * HEADS * case.head_dim * elements
 
 
-def materialised(torch, case, variant, inputs, dout):
+def materialised(torch, case, variant, inputs, dout, dtype):
     """Gradients of q, k, v and captured float tensors by autograd, with the scores in memory."""
     with torch.enable_grad():
-        q, k, v = (x.detach().float().requires_grad_() for x in inputs)
+        q, k, v = (x.detach().to(dtype).requires_grad_() for x in inputs)
         scores = q @ k.transpose(-2, -1) / case.head_dim**0.5
         h, i, j = (torch.arange(n) for n in (HEADS, LENGTH, LENGTH))
         index = (torch.zeros(1, dtype=torch.long).view(-1, 1, 1, 1), h.view(-1, 1, 1))
@@ -89,13 +92,13 @@ def materialised(torch, case, variant, inputs, dout):
         captured = []
         if variant.score:
             arrays = variant.score.captures(LENGTH, HEADS)
-            captured = [torch.from_numpy(a).clone().requires_grad_() for a in arrays]
-            scores = variant.score.torch_mod(torch, *captured)(scores, *index)
+            captured = [torch.from_numpy(a).to(dtype, copy=True).requires_grad_() for a in arrays]
+            scores = variant.score.torch_mod(torch, *captured)(scores, *index).to(dtype)
         if variant.mask:
             mask = variants.torch_mod_of(variant.mask, torch, LENGTH, HEADS)(*index)
             scores = scores.masked_fill(~mask, float("-inf"))
         out = torch.softmax(scores, -1) @ v
-        return torch.autograd.grad(out, (q, k, v, *captured), dout.float())
+        return torch.autograd.grad(out, (q, k, v, *captured), dout.to(dtype))
 
 
 def error_of(ours, theirs):
@@ -106,12 +109,18 @@ def error_of(ours, theirs):
 
 def check(context, case, variant, ours, inputs, dout):
     ours.run()
-    expected = materialised(context.torch, case, variant, inputs, dout)
+    torch = context.torch
+    expected = materialised(torch, case, variant, inputs, dout, torch.float32)
     found = [*ours.gradients, *[c for c in ours.captures if c is not None]]
-    error = max(error_of(a, b) for a, b in zip(found, expected, strict=True))
-    if not error <= TOLERANCE[case.dtype]:
-        context.fail(f"{case}: gradients differ from autograd's by {error:.1e} of the largest")
-    return error
+    errors = [error_of(a, b) for a, b in zip(found, expected, strict=True)]
+    wrong = [i for i, error in enumerate(errors) if not error <= TOLERANCE[case.dtype]]
+    if wrong and inputs[0].dtype != torch.float32:
+        same = materialised(torch, case, variant, inputs, dout, inputs[0].dtype)
+        allowed = [DENSE_ERRORS * error_of(a, b) for a, b in zip(same, expected, strict=True)]
+        wrong = [i for i in wrong if not errors[i] <= allowed[i]]
+    for i in wrong:
+        context.fail(f"{case}: gradient {i} differs from autograd's by {errors[i]:.1e} of the largest")
+    return max(errors)
 
 
 def sdpa_backward(torch, inputs, dout, causal):

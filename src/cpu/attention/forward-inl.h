@@ -376,7 +376,9 @@ class ForwardKernel {
     const float factor = call_.two_passes ? 1.0f : 1.0f / sum;
     store_out(call_, tile_.b, tile_.h, row, scratch_.values + r * scratch_.value_row,
               empty ? 0.0f : factor);
-    store_number(call_.lse, tile_.b, tile_.h, row, lse_of(scratch_.reference[r], sum));
+    if (call_.lse.data != nullptr) {  // the logarithm costs as much as the rest of a short row
+      store_number(call_.lse, tile_.b, tile_.h, row, lse_of(scratch_.reference[r], sum));
+    }
     store_largest(call_, tile_.b, tile_.h, row, scratch_.largest[r], sum);
   }
 
