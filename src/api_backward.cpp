@@ -18,11 +18,13 @@ namespace {
 using api::executor_of;
 using api::registry;
 
-bool wants_any(const FlexGradients& g) {
-  const auto any = [](const std::vector<TensorView>& views) {
-    return std::any_of(views.begin(), views.end(), [](const auto& view) { return bool(view); });
-  };
-  return g.query || g.key || g.value || g.sinks || any(g.score_captures) || any(g.weight_captures);
+std::vector<TensorView> wanted(const FlexGradients& g) {
+  std::vector<TensorView> all{g.query, g.key, g.value};
+  if (g.sinks) all.push_back(*g.sinks);
+  all.insert(all.end(), g.score_captures.begin(), g.score_captures.end());
+  all.insert(all.end(), g.weight_captures.begin(), g.weight_captures.end());
+  std::erase_if(all, [](const TensorView& view) { return !view; });
+  return all;
 }
 
 }  // namespace
@@ -33,7 +35,12 @@ void api::run_backward(const char* where, const TensorView& query, const TensorV
   const auto problem =
       attention::validate_backward(where, query, key, value, saved, gradients, options);
   const auto choice = attention::choose_backward(where, registry(), problem, options.backend);
-  if (!wants_any(gradients)) return;
+  const std::vector<TensorView> all = wanted(gradients);
+  if (all.empty()) return;
+  if (query.numel() == 0) {  // no rows: what other inputs share with them is a sum of nothing
+    for (const TensorView& gradient : all) attention::store_zeros(gradient);
+    return;
+  }
   Executor& executor = executor_of(options);
   if (core::check()) attention::check_elements(choice.problem.forward, executor);
   const std::size_t bytes =
