@@ -11,6 +11,7 @@ from fovea.block_mask import (
     noop_mask,
     or_masks,
 )
+from fovea.decoding import decode, merge_attention
 from fovea.flex import AuxOutput, AuxRequest, create_nested_block_mask, flex_attention
 from fovea.modules import CausalSelfAttention
 from fovea.sdpa import (
@@ -39,8 +40,10 @@ __all__ = [
     "create_block_mask",
     "create_mask",
     "create_nested_block_mask",
+    "decode",
     "explain_sdpa",
     "flex_attention",
+    "merge_attention",
     "noop_mask",
     "or_masks",
     "scaled_dot_product_attention",

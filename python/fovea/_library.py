@@ -30,3 +30,9 @@ def load():
 
 load()
 ops = torch.ops.fovea
+
+
+# It may have no tensor among its arguments, from which torch would take the device of the result.
+@torch.library.register_fake("fovea::create_block_mask")
+def _(*arguments):
+    return torch.empty(1, dtype=torch.int64)

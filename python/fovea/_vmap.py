@@ -61,4 +61,15 @@ def flex_attention(info, in_dims, *arguments):
     )
 
 
+def merge_attention(info, in_dims, outs, lses):
+    """(out, lse) with the mapped dimension in front."""
+    out_dims, lse_dims = in_dims
+    size = info.batch_size
+    outs = [_folded(x, d, size) for x, d in zip(outs, out_dims, strict=True)]
+    lses = [_folded(x, d, size) for x, d in zip(lses, lse_dims, strict=True)]
+    out, lse = ops.merge_attention(outs, lses)
+    return tuple(x.reshape(size, -1, *x.shape[1:]) for x in (out, lse)), (0, 0)
+
+
 torch.library.register_vmap("fovea::flex_attention", flex_attention)
+torch.library.register_vmap("fovea::merge_attention", merge_attention)

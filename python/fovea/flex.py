@@ -82,7 +82,7 @@ def check_kernel_options(options):
         )
 
 
-def _validate(query, key, value, enable_gqa, block_mask, cu_seqlens, page_table):
+def _validate(query, key, value, enable_gqa, page_table):
     devices = {x.device for x in (query, key, value)}
     if len(devices) > 1:
         raise ValueError(
@@ -222,7 +222,6 @@ def flex_attention(
             kv_lens=kv_lens,
         )
         return _wrap_all(whole, like)
-    _validate(query, key, value, enable_gqa, block_mask, cu_seqlens_q, page_table)
     if return_lse and return_aux is not None:
         raise ValueError(
             "Cannot specify both return_lse and return_aux. return_lse is deprecated, please use "
@@ -236,6 +235,50 @@ def flex_attention(
         )
     if kernel_options:
         check_kernel_options(kernel_options)
+    want_max = return_aux is not None and return_aux.max_scores
+    out, lse, max_scores = run_operator(
+        ops.flex_attention,
+        query,
+        key,
+        value,
+        score_mod,
+        block_mask,
+        scale,
+        want_max,
+        enable_gqa=enable_gqa,
+        weight_mod=_with_dropout(weight_mod, dropout_p),
+        causal=CAUSAL[causal],
+        sinks=sinks,
+        cu_seqlens_q=cu_seqlens_q,
+        cu_seqlens_kv=cu_seqlens_kv,
+        page_table=page_table,
+        kv_lens=kv_lens,
+    )
+    if return_aux is not None:
+        return out, AuxOutput(lse if return_aux.lse else None, max_scores if want_max else None)
+    return (out, lse) if return_lse else out
+
+
+def run_operator(
+    operator,
+    query,
+    key,
+    value,
+    score_mod,
+    block_mask,
+    scale,
+    *last,
+    enable_gqa,
+    weight_mod,
+    causal,
+    sinks,
+    cu_seqlens_q=None,
+    cu_seqlens_kv=None,
+    page_table=None,
+    kv_lens=None,
+):
+    """An operator with the arguments of fovea::flex_attention, checked, traced and called."""
+    _validate(query, key, value, enable_gqa, page_table)
     handle = None
     if block_mask is not None:
         block_mask = as_block_mask(block_mask)
@@ -245,9 +288,8 @@ def flex_attention(
             _check_mask_lengths(query, key, block_mask)
         handle = block_mask.handle(query.device)
     score = trace_mod(score_mod, SCORE, query.device)
-    weight = trace_mod(_with_dropout(weight_mod, dropout_p), WEIGHT, query.device)
-    want_max = return_aux is not None and return_aux.max_scores
-    out, lse, max_scores = ops.flex_attention(
+    weight = trace_mod(weight_mod, WEIGHT, query.device)
+    return operator(
         query,
         key,
         value,
@@ -259,13 +301,10 @@ def flex_attention(
         cu_seqlens_kv,
         page_table,
         kv_lens,
-        CAUSAL[causal],
+        causal,
         scale,
-        want_max,
+        *last,
     )
-    if return_aux is not None:
-        return out, AuxOutput(lse if return_aux.lse else None, max_scores if want_max else None)
-    return (out, lse) if return_lse else out
 
 
 def _wrap_all(result, like):

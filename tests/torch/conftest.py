@@ -12,7 +12,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "python"))
-for library in sorted((ROOT / "build").rglob("libfovea_torch.so")):
+for library in sorted((ROOT / "build").glob("*/torch/libfovea_torch.so")):
     os.environ.setdefault("FOVEA_TORCH_LIBRARY", str(library))
 
 

@@ -5,10 +5,10 @@
 
 #include <ATen/ops/empty.h>
 
+#include <fovea/torch_tensor.h>
 #include "errors.h"
 #include "mask_registry.h"
 #include "program_text.h"
-#include "tensor_view.h"
 
 namespace fovea::torch {
 namespace {
@@ -50,12 +50,6 @@ at::Tensor create_block_mask_op(FOVEA_MOD_PARAMETERS, c10::SymInt batch, c10::Sy
                                    .block_size = {number(block_q), number(block_kv)}};
     return keep_mask({create_block_mask(bound.program, options), std::move(bound.captures)});
   });
-}
-
-at::Tensor create_block_mask_meta(const std::string&, at::TensorList, c10::SymIntArrayRef,
-                                  at::ArrayRef<double>, c10::SymInt, c10::SymInt, c10::SymInt,
-                                  c10::SymInt, c10::SymInt, c10::SymInt) {
-  return at::empty({1}, at::kLong);
 }
 
 at::Tensor block_mask_from_kv_blocks(const at::Tensor& kv_num_blocks, const at::Tensor& kv_indices,

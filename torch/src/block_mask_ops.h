@@ -18,9 +18,6 @@ namespace fovea::torch {
 at::Tensor create_block_mask_op(FOVEA_MOD_PARAMETERS, c10::SymInt batch, c10::SymInt heads,
                                 c10::SymInt q_len, c10::SymInt kv_len, c10::SymInt block_q,
                                 c10::SymInt block_kv);
-at::Tensor create_block_mask_meta(FOVEA_MOD_PARAMETERS, c10::SymInt batch, c10::SymInt heads,
-                                  c10::SymInt q_len, c10::SymInt kv_len, c10::SymInt block_q,
-                                  c10::SymInt block_kv);
 
 /// Index tensors in PyTorch's form. A mask_mod "" allows all of a partial block.
 at::Tensor block_mask_from_kv_blocks(const at::Tensor& kv_num_blocks, const at::Tensor& kv_indices,

@@ -154,6 +154,13 @@ ForwardResult forward_autograd(const at::Tensor& query, const at::Tensor& key,
   return {results[0], results[1], results[2]};
 }
 
+std::tuple<at::Tensor, at::Tensor> decode_op(const at::Tensor& query, const at::Tensor& key,
+                                             const at::Tensor& value, FOVEA_FLEX_PARAMETERS) {
+  const auto [out, lse, none] =
+      forward_operator().call(query, key, value, FOVEA_FLEX_ARGUMENTS, false);
+  return {out, lse};
+}
+
 BackwardResult backward_autograd(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETERS,
                                  at::IntArrayRef wanted) {
   BackwardResult result = [&] {
@@ -172,8 +179,9 @@ BackwardResult backward_autograd(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETER
   for (const at::Tensor& tensor : score_captures) add(tensor);
   for (const at::Tensor& tensor : weight_captures) add(tensor);
   add(or_undefined(sinks));
+  std::size_t next = 0;
   const auto refuse = [&](at::Tensor& tensor) {
-    if (tensor.numel() == 0) return;
+    if (wanted[next++] == 0) return;
     auto node = std::make_shared<::torch::autograd::DelayedError>(
         "[flex_attention_backward] second derivatives: expected at most one, got two (fovea does "
         "not differentiate its backward pass)",

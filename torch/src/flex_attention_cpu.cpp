@@ -4,10 +4,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <fovea/torch_tensor.h>
 #include "errors.h"
 #include "flex_attention_ops.h"
 #include "flex_call.h"
-#include "tensor_view.h"
 
 namespace fovea::torch {
 namespace {

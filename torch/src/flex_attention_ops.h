@@ -49,6 +49,11 @@ ForwardResult forward_autocast(const at::Tensor& query, const at::Tensor& key,
                                const at::Tensor& value, FOVEA_FLEX_PARAMETERS,
                                bool want_max_scores);
 
+/// The last tokens of each sequence against its cache: as flex_attention, without max_scores. It is made of
+/// that operator, and so has whatever that has.
+std::tuple<at::Tensor, at::Tensor> decode_op(const at::Tensor& query, const at::Tensor& key,
+                                             const at::Tensor& value, FOVEA_FLEX_PARAMETERS);
+
 /// `wanted`: query, key, value, sinks, then each score capture, then each weight capture.
 #define FOVEA_BACKWARD_PARAMETERS                                                                 \
   [[maybe_unused]] const at::Tensor &dout, [[maybe_unused]] const std::optional<at::Tensor>&dlse, \

@@ -3,7 +3,7 @@
 
 #include <ATen/ops/empty.h>
 
-#include "tensor_view.h"
+#include <fovea/torch_tensor.h>
 #include "torch_executor.h"
 
 namespace fovea::torch {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <fovea/error.h>
-#include "tensor_view.h"
+#include <fovea/torch_tensor.h>
 
 namespace fovea::torch {
 namespace {

@@ -3,6 +3,7 @@
 
 #include "block_mask_ops.h"
 #include "flex_attention_ops.h"
+#include "merge_ops.h"
 
 /// Every operator of the library, with its schema.
 namespace {
@@ -26,6 +27,10 @@ TORCH_LIBRARY(fovea, m) {
       ", int[] wanted) -> (Tensor dquery, Tensor dkey, Tensor dvalue, Tensor dsinks, Tensor[] "
       "dscore, "
       "Tensor[] dweight)");
+  m.def("decode(Tensor query, Tensor key, Tensor value, " FOVEA_FLEX_SCHEMA
+        ") -> (Tensor out, Tensor lse)",
+        fovea::torch::decode_op);
+  m.def("merge_attention(Tensor[] outs, Tensor[] lses) -> (Tensor out, Tensor lse)");
   m.def(
       "create_block_mask(" FOVEA_MOD_SCHEMA
       ", SymInt batch, SymInt heads, SymInt q_len, SymInt kv_len, SymInt block_q, SymInt block_kv) "
@@ -59,17 +64,19 @@ TORCH_LIBRARY_IMPL(fovea, CPU, m) {
   m.impl("flex_attention", fovea::torch::forward_cpu);
   m.impl("create_block_mask", fovea::torch::create_block_mask_op);
   m.impl("flex_attention_backward", fovea::torch::backward_cpu);
+  m.impl("merge_attention", fovea::torch::merge_cpu);
 }
 
 TORCH_LIBRARY_IMPL(fovea, Meta, m) {
   m.impl("flex_attention", fovea::torch::forward_meta);
-  m.impl("create_block_mask", fovea::torch::create_block_mask_meta);
   m.impl("flex_attention_backward", fovea::torch::backward_meta);
+  m.impl("merge_attention", fovea::torch::merge_meta);
 }
 
 TORCH_LIBRARY_IMPL(fovea, Autograd, m) {
   m.impl("flex_attention", fovea::torch::forward_autograd);
   m.impl("flex_attention_backward", fovea::torch::backward_autograd);
+  m.impl("merge_attention", fovea::torch::merge_autograd);
 }
 
 TORCH_LIBRARY_IMPL(fovea, AutocastCPU, m) {

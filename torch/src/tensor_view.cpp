@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tensor_view.h"
-
 #include <span>
 #include <string>
 
 #include <c10/core/ScalarType.h>
 
 #include <fovea/error.h>
+#include <fovea/torch_tensor.h>
 
 namespace fovea::torch {
 namespace {

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <fovea/export.h>
 #include <fovea/tensor.h>
 
 /// at::Tensor as fovea sees it.
@@ -10,6 +11,6 @@ namespace fovea::torch {
 
 /// A view of the tensor's memory, which must outlive it. InvalidArgument for a dtype or layout that fovea
 /// does not read.
-TensorView view_of(const at::Tensor& tensor);
+FOVEA_API TensorView view_of(const at::Tensor& tensor);
 
 }  // namespace fovea::torch
