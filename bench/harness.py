@@ -14,7 +14,7 @@ import time
 # Thread pools spin for a few milliseconds after a parallel region; a contender that starts at once
 # would share its cores with the one before.
 SETTLE_SECONDS = 0.006
-# Processors come out of that sleep slowly: short calls are timed as part of a burst that lasts longer.
+# Processors come out of that sleep slowly: short calls are timed in bursts that last longer.
 BURST_MS = 25
 LARGEST_BURST = 50
 

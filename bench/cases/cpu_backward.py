@@ -15,8 +15,8 @@ BATCH, HEADS, LENGTH = 1, 4, 4096
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 # Relative to the largest gradient; torch rounds P and dS to bf16 as well.
 TOLERANCE = {"fp32": 2e-4, "bf16": 4e-2}
-# Where what is summed cancels (ALiBi's slopes, as `out` is saved in bf16) no number says what is good:
-# there, times the error of autograd with the scores in memory, in the same precision.
+# Where what is summed cancels (ALiBi's slopes, as `out` is saved in bf16) no number says what is
+# good: there, times the error of autograd with the scores in memory, in the same precision.
 DENSE_ERRORS = 2
 NAMES = ("dense", "causal", "document12", "alibi", "softcap", "t5bias")
 QUICK = ("dense", "causal")
@@ -119,7 +119,8 @@ def check(context, case, variant, ours, inputs, dout):
         allowed = [DENSE_ERRORS * error_of(a, b) for a, b in zip(same, expected, strict=True)]
         wrong = [i for i in wrong if not errors[i] <= allowed[i]]
     for i in wrong:
-        context.fail(f"{case}: gradient {i} differs from autograd's by {errors[i]:.1e} of the largest")
+        by = f"{errors[i]:.1e} of the largest"
+        context.fail(f"{case}: gradient {i} differs from autograd's by {by}")
     return max(errors)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every operator keeps torch's rules for operators: schema, fake tensors, autograd, AOT dispatch."""
+"""Every operator keeps torch's rules: schema, fake tensors, autograd, AOT dispatch."""
 
 import pytest
 from fovea._library import ops
@@ -64,14 +64,15 @@ ARGUMENTS = {
     "block_mask_adjusted": lambda: (a_mask(), 200, 300),
     "block_mask_with_mask_mod": lambda: (a_mask(), CAUSAL, [], [3], []),
 }
-# What torch.compile may meet in a graph. The others look into a mask, which exists by then: they are
-# made of Python values, or of lists whose sizes only the mask knows.
+# What torch.compile may meet in a graph. The others look into a mask, which exists by then: they
+# are made of Python values, or of lists whose sizes only the mask knows.
 IN_GRAPHS = ("flex_attention", "flex_attention_backward", "decode", "merge_attention")
 FAKE = (*IN_GRAPHS, "create_block_mask")
 
 
 def test_every_operator_is_here():
-    names = {name.split("::")[1] for name in torch._C._dispatch_get_all_op_names() if "fovea::" in name}
+    every = torch._C._dispatch_get_all_op_names()
+    names = {name.removeprefix("fovea::") for name in every if name.startswith("fovea::")}
     assert names == set(ARGUMENTS)
 
 

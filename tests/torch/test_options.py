@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What flex_attention takes beyond torch's: weights changed, sinks, sequences, pages, lengths."""
 
+import itertools
+
 import dense
 import fovea
 import pytest
@@ -65,11 +67,12 @@ def test_sinks():
     scores = query.double() @ key.double().repeat_interleave(2, 1).transpose(-2, -1) / DIM**0.5
     column = sinks.double().view(1, HEADS, 1, 1).expand(2, -1, 20, 1)
     weights = torch.softmax(torch.cat([scores, column], -1), -1)[..., :-1]
-    expect_gradients(found, weights @ value.double().repeat_interleave(2, 1), (query, key, value, sinks))
+    expected = weights @ value.double().repeat_interleave(2, 1)
+    expect_gradients(found, expected, (query, key, value, sinks))
 
 
 def pieces(begins):
-    return list(zip(begins, begins[1:], strict=False))
+    return list(itertools.pairwise(begins))
 
 
 @pytest.mark.parametrize("index", [torch.int32, torch.int64])
