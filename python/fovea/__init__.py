@@ -12,7 +12,13 @@ from fovea.block_mask import (
     or_masks,
 )
 from fovea.decoding import decode, merge_attention
-from fovea.flex import AuxOutput, AuxRequest, create_nested_block_mask, flex_attention
+from fovea.flex import (
+    AuxOutput,
+    AuxRequest,
+    create_nested_block_mask,
+    explain,
+    flex_attention,
+)
 from fovea.modules import CausalSelfAttention
 from fovea.sdpa import (
     Backend,
@@ -41,6 +47,7 @@ __all__ = [
     "create_mask",
     "create_nested_block_mask",
     "decode",
+    "explain",
     "explain_sdpa",
     "flex_attention",
     "merge_attention",

@@ -259,6 +259,53 @@ def flex_attention(
     return (out, lse) if return_lse else out
 
 
+def explain(
+    query,
+    key,
+    value,
+    score_mod=None,
+    block_mask=None,
+    scale=None,
+    enable_gqa=False,
+    kernel_options=None,
+    *,
+    weight_mod=None,
+    dropout_p=0.0,
+    causal=None,
+    sinks=None,
+    cu_seqlens_q=None,
+    cu_seqlens_kv=None,
+    page_table=None,
+    kv_lens=None,
+):
+    """What flex_attention of these arguments would do, as text: shapes, the traced programs and
+    what of them leaves the inner loop, blocks of the mask, the backend and why the others were
+    not taken, and what becomes of each kernel option. Errors as flex_attention's."""
+    check_kernel_options(kernel_options)
+    text = run_operator(
+        ops.explain,
+        query,
+        key,
+        value,
+        score_mod,
+        block_mask,
+        scale,
+        enable_gqa=enable_gqa,
+        weight_mod=_with_dropout(weight_mod, dropout_p),
+        causal=CAUSAL[causal],
+        sinks=sinks,
+        cu_seqlens_q=cu_seqlens_q,
+        cu_seqlens_kv=cu_seqlens_kv,
+        page_table=page_table,
+        kv_lens=kv_lens,
+    )
+    lines = [text.rstrip("\n")]
+    for name, value_of in (kernel_options or {}).items():
+        reason = KERNEL_OPTIONS[name.removeprefix("fwd_").removeprefix("bwd_")]
+        lines.append(f"kernel option {name}={value_of}: {reason}")
+    return "\n".join(lines)
+
+
 def run_operator(
     operator,
     query,

@@ -365,3 +365,16 @@ def test_layouts_follow_the_query():
     out = fovea.flex_attention(query, key, value)
     assert out.stride() == query.stride()
     assert torch.equal(out, fovea.flex_attention(*(x.contiguous() for x in (query, key, value))))
+
+
+def test_explain_names_the_blocks_the_program_and_every_option():
+    query, key, value = qkv(1, 2, 300)
+    mod, _ = bias_mod(2, 300)
+    options = {"BLOCK_M": 64, "fwd_num_warps": 4}
+    text = fovea.explain(query, key, value, mod, block_mask(causal, 300), kernel_options=options)
+    assert "score_mod(score, b, h, q, kv" in text
+    assert "partial" in text
+    assert "kernel option BLOCK_M=64: tile sizes are chosen from shapes" in text
+    assert "kernel option fwd_num_warps=4: of Triton" in text
+    with pytest.raises(ValueError, match="kernel_options: expected one of"):
+        fovea.explain(query, key, value, kernel_options={"tiles": 3})

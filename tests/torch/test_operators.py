@@ -50,6 +50,7 @@ ARGUMENTS = {
     "flex_attention": lambda: (*qkv(True), *mods(), *rest(), False),
     "flex_attention_backward": backward_arguments,
     "decode": lambda: (*qkv(True), *mods(), *rest()),
+    "explain": lambda: (*qkv(False), *mods(), *rest()),
     "merge_attention": lambda: (
         [torch.randn(1, 2, 3, 4, requires_grad=True) for _ in range(2)],
         [torch.randn(1, 2, 3, requires_grad=True) for _ in range(2)],

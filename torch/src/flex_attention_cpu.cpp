@@ -99,6 +99,16 @@ ForwardResult forward_cpu(const at::Tensor& query, const at::Tensor& key, const 
   });
 }
 
+std::string explain_cpu(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                        FOVEA_FLEX_PARAMETERS) {
+  check_ranks(kForward, query, key, value);
+  return translated([&] {
+    const FlexCall call(kForward, FOVEA_FLEX_ARGUMENTS);
+    const at::Tensor out = empty_output(query, value.sym_size(3));
+    return fovea::explain(view_of(query), view_of(key), view_of(value), view_of(out), call.options);
+  });
+}
+
 BackwardResult backward_meta(FOVEA_BACKWARD_PARAMETERS, FOVEA_FLEX_PARAMETERS,
                              at::IntArrayRef wanted) {
   const auto like = [&](const at::Tensor& tensor, std::size_t i) {

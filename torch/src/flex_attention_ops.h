@@ -54,6 +54,10 @@ ForwardResult forward_autocast(const at::Tensor& query, const at::Tensor& key,
 std::tuple<at::Tensor, at::Tensor> decode_op(const at::Tensor& query, const at::Tensor& key,
                                              const at::Tensor& value, FOVEA_FLEX_PARAMETERS);
 
+/// What the call would do, as text: fovea::explain.
+std::string explain_cpu(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                        FOVEA_FLEX_PARAMETERS);
+
 /// `wanted`: query, key, value, sinks, then each score capture, then each weight capture.
 #define FOVEA_BACKWARD_PARAMETERS                                                                 \
   [[maybe_unused]] const at::Tensor &dout, [[maybe_unused]] const std::optional<at::Tensor>&dlse, \

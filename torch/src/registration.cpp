@@ -30,6 +30,7 @@ TORCH_LIBRARY(fovea, m) {
   m.def("decode(Tensor query, Tensor key, Tensor value, " FOVEA_FLEX_SCHEMA
         ") -> (Tensor out, Tensor lse)",
         fovea::torch::decode_op);
+  m.def("explain(Tensor query, Tensor key, Tensor value, " FOVEA_FLEX_SCHEMA ") -> str");
   m.def("merge_attention(Tensor[] outs, Tensor[] lses) -> (Tensor out, Tensor lse)");
   m.def(
       "create_block_mask(" FOVEA_MOD_SCHEMA
@@ -65,6 +66,7 @@ TORCH_LIBRARY_IMPL(fovea, CPU, m) {
   m.impl("create_block_mask", fovea::torch::create_block_mask_op);
   m.impl("flex_attention_backward", fovea::torch::backward_cpu);
   m.impl("merge_attention", fovea::torch::merge_cpu);
+  m.impl("explain", fovea::torch::explain_cpu);
 }
 
 TORCH_LIBRARY_IMPL(fovea, Meta, m) {
