@@ -71,7 +71,7 @@ FOVEA_INLINE void store_largest(const ForwardCall& call, int64_t b, int64_t h, i
 /// One worker's memory.
 struct ForwardScratch {
   int64_t score_row, value_row;  // floats from row to row
-  float *queries, *norms, *scores, *values, *reference, *sum, *largest;
+  float *queries, *norms, *scores, *values, *reference, *sum, *largest, *panels;
   void *machine, *weight_machine;
   size_t bytes;
 
@@ -89,6 +89,8 @@ struct ForwardScratch {
     reference = take(base, call.max_rows);
     sum = take(base, call.max_rows * kLanes);
     largest = take(base, call.max_rows);
+    const int64_t columns = (call.value_dim + kBlockColumns - 1) / kBlockColumns * kBlockColumns;
+    panels = take(base, call.copies_values ? call.key_step * columns : 0);
     machine = take_machine(base, call, call.program);
     weight_machine = take_machine(base, call, call.weight_program);
   }
@@ -311,13 +313,16 @@ class ForwardKernel {
     const PackedHead& head = tile_.head;
     const int64_t panel_words = query_words() * kBlockColumns;
     const int64_t words = kPairs ? join_weights(kv, keys) : keys;
+    const bool copied = !kPairs && head.value_row != kBlockColumns;
+    if (copied) copy_values(kv, keys);
     const MatrixOperands<Word> m{
         .a = reinterpret_cast<const Word*>(kPairs ? scratch_.scores : scores),
         .a_row = scratch_.score_row,
         .a_k = 1,
-        .b = static_cast<const Word*>(head.values) + kv / kPerWord * head.value_row,
-        .b_k = head.value_row,
-        .b_panel = head.value_panel,
+        .b = copied ? reinterpret_cast<const Word*>(scratch_.panels)
+                    : static_cast<const Word*>(head.values) + kv / kPerWord * head.value_row,
+        .b_k = kBlockColumns,
+        .b_panel = copied ? keys * kBlockColumns : head.value_panel,
         .c = scratch_.values,
         .c_row = scratch_.value_row,
         .then = static_cast<const Word*>(head.keys) + (kv + keys) / kBlockColumns * panel_words,
@@ -327,6 +332,23 @@ class ForwardKernel {
       multiply<Update::add>(tile_.rows, words, 0, vectors, m);
     } else {
       multiply<Update::overwrite>(tile_.rows, words, 0, vectors, m);
+    }
+  }
+
+  /// Values that are read in place, as panels: their rows lie so far apart that few of a panel's lines fit
+  /// the sets of the first-level cache, and every block of rows would fetch them anew.
+  void copy_values(int64_t kv, int64_t keys) {
+    const PackedHead& head = tile_.head;
+    float* to = scratch_.panels;
+    for (int64_t first = 0; first < call_.value_dim; first += kBlockColumns) {
+      const float* from = static_cast<const float*>(head.values) + kv * head.value_row + first;
+      const int64_t width = call_.value_dim - first;
+      for (int64_t key = 0; key < keys; ++key, from += head.value_row, to += kBlockColumns) {
+#pragma GCC unroll 4
+        for (int64_t e = 0; e < kBlockColumns; e += kLanes) {
+          store(to + e, e < width ? load(from + e) : Floats{});
+        }
+      }
     }
   }
 

@@ -42,6 +42,16 @@ bool multiplies_pairs(const AttentionKernels& kernels, const Problem& problem) {
 
 int64_t key_step_of(const Problem&) { return 256; }
 
+// Whether a head of so many keys leaves its values where they are.
+bool reads_values_in_place(const AttentionKernels& kernels, const Problem& problem,
+                           int64_t kv_len) {
+  const bool readable = problem.value.dtype == DType::f32 && problem.value.stride(3) == 1 &&
+                        problem.value_dim % kernels.lanes == 0 && !problem.page_table;
+  const int64_t columns =
+      ceil_div(problem.value_dim, kernels.block_columns) * kernels.block_columns;
+  return readable && columns * kv_len * static_cast<int64_t>(sizeof(float)) > kLargestPackedValues;
+}
+
 int64_t max_tile_rows_of(const Problem& problem) {
   // Queries, scores and sums of a tile stay in the second-level cache.
   return problem.head_dim + problem.value_dim <= 512 ? 128 : 64;
@@ -99,11 +109,8 @@ ForwardLayout::Tiles ForwardLayout::tiles(int64_t q_len) const {
 ForwardLayout::Head ForwardLayout::head(int64_t kv_len) const {
   const int64_t width = kernels_.block_columns, per_word = pairs ? 2 : 1;
   const int64_t values = ceil_div(problem_.value_dim, width) * width * ceil_div(kv_len, per_word);
-  const bool readable = problem_.value.dtype == DType::f32 && problem_.value.stride(3) == 1 &&
-                        problem_.value_dim % kernels_.lanes == 0 && !problem_.page_table;
   Head head{};
-  head.values_in_place =
-      readable && values * static_cast<int64_t>(sizeof(float)) > kLargestPackedValues;
+  head.values_in_place = reads_values_in_place(kernels_, problem_, kv_len);
   head.values_offset =
       floats(ceil_div(kv_len, width) * width * ceil_div(problem_.head_dim, per_word));
   head.flags_offset = head.values_offset + (head.values_in_place ? 0 : floats(values));
@@ -171,6 +178,7 @@ ForwardCall forward_call(const AttentionKernels& kernels, const ForwardPrograms&
   call.scale = static_cast<float>(problem.scale);
   call.max_rows = tile_rows;
   call.key_step = key_step_of(problem);
+  call.copies_values = reads_values_in_place(kernels, problem, problem.kv_len);
   if (problem.block_mask) {
     call.has_mask = true;
     call.mask_block = problem.block_mask.block_size().kv;

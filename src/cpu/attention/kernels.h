@@ -38,8 +38,9 @@ struct ForwardCall {
   RowOutput lse, max_scores;
   int64_t head_dim = 0, value_dim = 0;
   float scale = 1;
-  int64_t max_rows = 0;  // of a tile
-  int64_t key_step = 0;  // keys of a tile at most: with the mask, all that results depend on
+  int64_t max_rows = 0;        // of a tile
+  int64_t key_step = 0;        // keys of a tile at most: with the mask, all that results depend on
+  bool copies_values = false;  // a step copies values that are read in place to panels
   bool has_mask = false;
   int64_t mask_block = 0;                // keys of a block of the mask
   const TileProgram* program = nullptr;  // or nullptr: nothing to run, and no mask
