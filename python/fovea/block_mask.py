@@ -390,6 +390,14 @@ class BlockMask:
             compute_q_blocks=self.q_indices is not None,
         )
 
+    def to_torch(self):
+        """The same mask as torch.nn.attention.flex_attention.BlockMask, for torch's own kernels.
+        The other way: fovea.flex_attention takes either."""
+        from torch.nn.attention.flex_attention import BlockMask as Theirs
+
+        lists = (self._list(i) for i in range(8))
+        return Theirs(self.seq_lengths, *lists, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)
+
     def to(self, device):
         """The same mask with its index tensors on another device."""
         lists = [None if x is None else x.to(device) for x in (self._list(i) for i in range(8))]
@@ -477,15 +485,3 @@ def _ours(mask_mod):
     if mask_mod is theirs._sliced_mask_mod_error:
         return _sliced_mask_mod_error
     return mask_mod
-
-
-def to_torch(mask):
-    """torch's BlockMask of ours."""
-    from torch.nn.attention.flex_attention import BlockMask as Theirs
-
-    return Theirs(
-        mask.seq_lengths,
-        *(mask._list(i) for i in range(8)),
-        BLOCK_SIZE=mask.BLOCK_SIZE,
-        mask_mod=mask.mask_mod,
-    )

@@ -378,3 +378,14 @@ def test_explain_names_the_blocks_the_program_and_every_option():
     assert "kernel option fwd_num_warps=4: of Triton" in text
     with pytest.raises(ValueError, match="kernel_options: expected one of"):
         fovea.explain(query, key, value, kernel_options={"tiles": 3})
+
+
+def test_a_mask_goes_to_torch_and_back():
+    query, key, value = qkv(1, 2, 300)
+    ours = block_mask(causal, 300)
+    there = ours.to_torch()
+    assert isinstance(there, theirs.BlockMask)
+    expected = theirs.create_block_mask(causal, None, None, 300, 300, device="cpu")
+    assert torch.equal(there.to_dense(), expected.to_dense())
+    out = fovea.flex_attention(query, key, value, block_mask=there)
+    assert torch.equal(out, fovea.flex_attention(query, key, value, block_mask=ours))
