@@ -7,11 +7,21 @@ fovea_transformers.register()
 model = AutoModel.from_pretrained(name, attn_implementation="fovea")
 """
 
+from typing import NamedTuple
+
 import torch
 from fovea.block_mask import BlockMask, and_masks, create_block_mask
 from fovea.flex import flex_attention
 
 NAME = "fovea"
+
+
+class RelativeBias(NamedTuple):
+    """A position bias by distance alone: table (Hq, distances), read at key - query + shift. In
+    place of the (1, Hq, L, S) tensor that a model would make; table None: no bias."""
+
+    table: torch.Tensor | None
+    shift: int
 
 
 def register(name=NAME):
@@ -75,8 +85,9 @@ def attention(
     **_,
 ):
     """query (B, Hq, L, E), key and value (B, Hkv, S, E). attention_mask: the BlockMask of `mask`,
-    or a tensor (B or 1, Hq or 1, L or 1, S), bool or added to the scores. Returns out
-    (B, L, Hq, E), and None in place of the weights, which are never stored."""
+    or a tensor (B or 1, Hq or 1, L or 1, S), bool or added to the scores. position_bias: such a
+    tensor, or a RelativeBias. Returns out (B, L, Hq, E), and None in place of the weights, which
+    are never stored."""
     block_mask = attention_mask if isinstance(attention_mask, BlockMask) else None
     dense = None if block_mask is not None else attention_mask
     causal = None
@@ -99,6 +110,8 @@ def attention(
 
 
 def _score_mod(softcap, dense, bias):
+    if isinstance(bias, RelativeBias) and bias.table is None:
+        bias = None
     if softcap is None and dense is None and bias is None:
         return None
     read_dense = None if dense is None else _reader(dense)
@@ -120,7 +133,10 @@ def _score_mod(softcap, dense, bias):
 
 
 def _reader(tensor):
-    """tensor[b, h, q, kv], where an axis of size 1 serves all."""
+    """tensor[b, h, q, kv], where an axis of size 1 serves all; or a RelativeBias."""
+    if isinstance(tensor, RelativeBias):
+        table, shift = tensor
+        return lambda b, h, q_idx, kv_idx: table[h, kv_idx - q_idx + shift]
     one = [size == 1 for size in tensor.shape]
 
     def read(*index):
