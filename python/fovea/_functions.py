@@ -385,7 +385,15 @@ _REMEDIES = {
 }
 
 
+# Methods whose names Dynamo does not know: how a tensor on the right of a comparison answers.
+_NAMES = ("gt", "ge", "lt", "le", "eq", "ne")
+_COMPARISONS = [(getattr(torch.Tensor, name), name) for name in _NAMES]
+
+
 def _name_of(func):
+    for method_of, known in _COMPARISONS:
+        if func is method_of:
+            return known
     name = getattr(func, "__name__", str(func))
     return name.split(".")[0]
 

@@ -66,7 +66,7 @@ def run_trace(mod, inputs, device):
     symbols = [trace.input(name, kind) for name, kind in zip(inputs, kinds, strict=False)]
     with _Mode(trace):
         result = mod(*symbols)
-    if inputs is MASK:
+    if inputs == MASK:
         if isinstance(result, bool):
             result = trace.number(result)
         if isinstance(result, torch.Tensor) and result.dim() == 0:
@@ -80,7 +80,7 @@ def run_trace(mod, inputs, device):
             result = _lift(trace, result)
         if not isinstance(result, Value):
             fail(
-                f"a {'score_mod' if inputs is SCORE else 'weight_mod'} that returns "
+                f"a {'score_mod' if inputs == SCORE else 'weight_mod'} that returns "
                 f"{type(result).__name__}",
                 "a scalar tensor",
             )

@@ -430,7 +430,8 @@ def create_block_mask(
     (query, key). The order of dQ writes has no meaning here: gradients are always deterministic.
     AssertionError for a score_mod, ValueError for a dq_kv_order that is no bool.
     """
-    if mod_inputs(mask_mod) is not MASK:
+    # A graph is traced from code that has run, or fails while it is traced.
+    if not torch.compiler.is_compiling() and mod_inputs(mask_mod) != MASK:
         raise AssertionError(f"create-block_mask requires a mask_mod function! Got {mask_mod}")
     if not isinstance(dq_kv_order, bool):
         raise ValueError("dq_kv_order must be a bool when using create_block_mask")
@@ -453,7 +454,7 @@ def create_mask(mod_fn, B, H, Q_LEN, KV_LEN, device=None):
     inputs = mod_inputs(mod_fn)
     sizes = (1 if B is None else B, 1 if H is None else H, Q_LEN, KV_LEN)
     device = torch.device(device) if device is not None else torch.device("cpu")
-    mod = trace_mod(mod_fn, MASK, device) if inputs is MASK else _hides(mod_fn, device)
+    mod = trace_mod(mod_fn, MASK, device) if inputs == MASK else _hides(mod_fn, device)
     return ops.create_mask(*mod.arguments(), *sizes).to(device)
 
 

@@ -309,6 +309,20 @@ def test_compile(backend):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
+def test_a_mask_is_made_in_a_compiled_function():
+    query, key, value = qkv(1, 2, 300)
+    ends = torch.tensor([250])
+
+    def f(q, k, v):
+        mask = fovea.create_block_mask(
+            lambda b, h, q_idx, kv_idx: (q_idx >= kv_idx) & (kv_idx < ends[0]), None, None, 300, 300
+        )
+        return fovea.flex_attention(q, k, v, block_mask=mask)
+
+    found = compiled(f, backend="aot_eager")(query, key, value)
+    torch.testing.assert_close(found, f(query, key, value), atol=1e-6, rtol=1e-6)
+
+
 def test_compile_with_new_values_compiles_nothing():
     from torch._dynamo.testing import CompileCounterWithBackend
 

@@ -51,7 +51,10 @@ def mask(
     """The BlockMask of a model's mask_function, of its padding (attention_mask, (B, keys)) and of
     where queries and keys stand in the sequence. None if everybody sees everything."""
     mods = [] if mask_function is None else [mask_function]
-    if attention_mask is not None and not bool(attention_mask.all()):
+    # A compiled graph has no branches on what a tensor holds.
+    if attention_mask is not None and (
+        torch.compiler.is_compiling() or not bool(attention_mask.all())
+    ):
         allowed = _padded(attention_mask.to(torch.bool), kv_length + kv_offset)
         mods.append(lambda b, h, q_idx, kv_idx: allowed[b, kv_idx])
     if not mods:
