@@ -14,17 +14,19 @@
 #include "usable_isas.h"
 
 // Everything that a call can have, in random mixtures: out, lse and every gradient against the dense
-// float64 reference. FOVEA_TEST_SEED repeats a run.
+// float64 reference. FOVEA_TEST_SEED repeats a run, FOVEA_TEST_CASES says how many cases it has.
 namespace fovea {
 namespace {
 
 const test::Engine kOwn{flex_attention, flex_attention_backward};
 const test::Engine kDense{reference_attention, reference_backward};
 
-uint64_t first_seed() {
-  const char* text = std::getenv("FOVEA_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261126;
+uint64_t number_from(const char* variable, uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
+uint64_t first_seed() { return number_from("FOVEA_TEST_SEED", 20261126); }
+uint64_t last_seed() { return first_seed() + number_from("FOVEA_TEST_CASES", 60); }
 
 class Draw {
  public:
@@ -234,13 +236,13 @@ TEST_P(MixedTraining, Float32EqualsTheReference) {
   const Environment environment("FOVEA_ISA", GetParam());
   const uint64_t first = first_seed();
   RecordProperty("seed", std::to_string(first));
-  for (uint64_t seed = first; seed < first + 60; ++seed) expect_the_reference<float>(seed, 1e-5);
+  for (uint64_t seed = first; seed < last_seed(); ++seed) expect_the_reference<float>(seed, 1e-5);
 }
 
 TEST(MixedTrainingFloat64, EqualsTheReference) {
   const uint64_t first = first_seed();
   RecordProperty("seed", std::to_string(first));
-  for (uint64_t seed = first; seed < first + 60; ++seed) expect_the_reference<double>(seed, 1e-11);
+  for (uint64_t seed = first; seed < last_seed(); ++seed) expect_the_reference<double>(seed, 1e-11);
 }
 
 // Nothing in the batch: what all of it shares gets zeros, like every sum of no terms.
