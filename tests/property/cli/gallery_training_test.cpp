@@ -97,6 +97,61 @@ TEST_P(GalleryTraining, Float32EqualsTheReference) {
   }
 }
 
+// Tensors of 16 bits, as they are or of zeros.
+template <class Half>
+class Halves {
+ public:
+  explicit Halves(const TensorView& like, bool copied = true)
+      : data_(static_cast<std::size_t>(like.numel())), sizes_(like.sizes) {
+    const float* from = static_cast<const float*>(like.data);
+    for (std::size_t i = 0; copied && i < data_.size(); ++i) data_[i] = Half(from[i]);
+  }
+  TensorView view() { return fovea::view(data_.data(), sizes_); }
+  std::vector<float> floats() const {
+    std::vector<float> result;
+    for (const Half& x : data_) result.push_back(static_cast<float>(x));
+    return result;
+  }
+
+ private:
+  std::vector<Half> data_;
+  Dims sizes_;
+};
+
+template <class Half>
+Gradients<float> low_precision(const TrainingCall<float>& call, const test::Engine& engine) {
+  Halves<Half> query(call.query), key(call.key), value(call.value), dout(call.saved.dout);
+  Halves<Half> out(call.saved.out, false), dquery(call.query, false), dkey(call.key, false),
+      dvalue(call.value, false);
+  FlexOptions options = call.options;
+  options.lse = call.saved.lse;
+  engine.forward(query.view(), key.view(), value.view(), out.view(), options);
+  const BackwardInputs saved{.out = out.view(), .lse = call.saved.lse, .dout = dout.view()};
+  const FlexGradients wanted{.query = dquery.view(), .key = dkey.view(), .value = dvalue.view()};
+  engine.backward(query.view(), key.view(), value.view(), saved, wanted, call.options);
+  Gradients<float> result;
+  result.query = dquery.floats();
+  result.key = dkey.floats();
+  result.value = dvalue.floats();
+  result.sinks = out.floats();  // in the room of what is not here
+  return result;
+}
+
+// out is saved in 16 bits, and the gradients are made from it: a few of its last places.
+TEST_P(GalleryTraining, SixteenBitsEqualTheReference) {
+  const Variant made = variant({45, 45});
+  TrainingCall<float> call(sizes({45, 45}));
+  apply(made, call);
+  for (const std::string& isa : test::usable_isas()) {
+    SCOPED_TRACE(isa);
+    const Environment environment("FOVEA_ISA", isa);
+    EXPECT_TRUE(test::are_near(low_precision<BFloat16>(call, kOwn),
+                               low_precision<BFloat16>(call, kDense), 0x1p-6));
+    EXPECT_TRUE(test::are_near(low_precision<Float16>(call, kOwn),
+                               low_precision<Float16>(call, kDense), 0x1p-9));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Variants, GalleryTraining, testing::ValuesIn(variant_names()),
                          [](const auto& test) { return test.param; });
 
