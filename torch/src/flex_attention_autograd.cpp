@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/autocast_mode.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/functions/basic_ops.h>
 
 #include "flex_attention_ops.h"
+#include "operators.h"
 
 namespace fovea::torch {
 namespace {
@@ -15,24 +15,17 @@ using ::torch::autograd::Function;
 using ::torch::autograd::variable_list;
 
 const auto& forward_operator() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("fovea::flex_attention", "")
-                             .typed<decltype(forward_cpu)>();
+  static const auto op = find_operator<decltype(forward_cpu)>("fovea::flex_attention");
   return op;
 }
 
 const auto& backward_operator() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("fovea::flex_attention_backward", "")
-                             .typed<decltype(backward_cpu)>();
+  static const auto op = find_operator<decltype(backward_cpu)>("fovea::flex_attention_backward");
   return op;
 }
 
 at::Tensor or_undefined(const std::optional<at::Tensor>& tensor) {
   return tensor.has_value() ? *tensor : at::Tensor();
-}
-std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
 }
 
 bool wants_gradient(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }

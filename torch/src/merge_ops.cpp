@@ -4,7 +4,6 @@
 #include <vector>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
@@ -13,6 +12,7 @@
 #include <fovea/merge.h>
 #include <fovea/torch_tensor.h>
 #include "errors.h"
+#include "operators.h"
 #include "torch_executor.h"
 
 namespace fovea::torch {
@@ -22,9 +22,7 @@ using ::torch::autograd::AutogradContext;
 using ::torch::autograd::variable_list;
 
 const auto& merge_operator() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("fovea::merge_attention", "")
-                             .typed<decltype(merge_cpu)>();
+  static const auto op = find_operator<decltype(merge_cpu)>("fovea::merge_attention");
   return op;
 }
 

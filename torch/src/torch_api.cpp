@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/zeros.h>
 
@@ -9,19 +8,11 @@
 #include "block_mask_ops.h"
 #include "flex_attention_ops.h"
 #include "merge_ops.h"
+#include "operators.h"
 
 /// The C++ functions: they call the operators, so that autograd, autocast and the rest see them.
 namespace fovea::torch {
 namespace {
-
-std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
-}
-
-template <class Signature>
-c10::TypedOperatorHandle<Signature> find(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
-}
 
 // The tensor as a mod sees it: dimensions of size 1 are the same for all.
 std::string index_of(const at::Tensor& mask) {
@@ -106,7 +97,7 @@ Mod dropout(double p) {
 }
 
 at::Tensor create_block_mask(const Mod& mask, const BlockMaskOptions& options) {
-  static const auto op = find<decltype(create_block_mask_op)>("fovea::create_block_mask");
+  static const auto op = find_operator<decltype(create_block_mask_op)>("fovea::create_block_mask");
   return op.call(mask.text, mask.captures, {}, {}, options.batch, options.heads, options.q_len,
                  options.kv_len, options.block_size.q, options.block_size.kv);
 }
@@ -114,7 +105,7 @@ at::Tensor create_block_mask(const Mod& mask, const BlockMaskOptions& options) {
 FlexResult flex_attention_with_lse(const at::Tensor& query, const at::Tensor& key,
                                    const at::Tensor& value, const FlexOptions& options,
                                    bool max_scores) {
-  static const auto op = find<decltype(forward_cpu)>("fovea::flex_attention");
+  static const auto op = find_operator<decltype(forward_cpu)>("fovea::flex_attention");
   auto [out, lse, largest] = op.call(
       query, key, value, options.score_mod.text, options.score_mod.captures, {}, {},
       options.weight_mod.text, options.weight_mod.captures, {}, {}, if_defined(options.block_mask),
@@ -131,7 +122,7 @@ FlexResult decode(const at::Tensor& query, const at::Tensor& key, const at::Tens
 }
 
 std::tuple<at::Tensor, at::Tensor> merge_attention(at::TensorList outs, at::TensorList lses) {
-  static const auto op = find<decltype(merge_cpu)>("fovea::merge_attention");
+  static const auto op = find_operator<decltype(merge_cpu)>("fovea::merge_attention");
   return op.call(outs, lses);
 }
 

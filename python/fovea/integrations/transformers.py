@@ -18,9 +18,9 @@ NAME = "fovea"
 
 class RelativeBias(NamedTuple):
     """A position bias by distance alone: table (Hq, distances), read at key - query + shift. In
-    place of the (1, Hq, L, S) tensor that a model would make; table None: no bias."""
+    place of the (1, Hq, L, S) tensor that a model would make."""
 
-    table: torch.Tensor | None
+    table: torch.Tensor
     shift: int
 
 
@@ -113,8 +113,6 @@ def attention(
 
 
 def _score_mod(softcap, dense, bias):
-    if isinstance(bias, RelativeBias) and bias.table is None:
-        bias = None
     if softcap is None and dense is None and bias is None:
         return None
     read_dense = None if dense is None else _reader(dense)

@@ -306,7 +306,7 @@ void decode_merge(const DecodeCall& decode, const DecodeMerge& merge, void* memo
     }
   }
   store_out(call, merge.b, merge.h, merge.row, total, sum == 0.0f ? 0.0f : 1.0f / sum);
-  store_number(call.lse, merge.b, merge.h, merge.row, lse_of(reference, sum));
+  store_lse(call, merge.b, merge.h, merge.row, reference, sum);
   store_largest(call, merge.b, merge.h, merge.row, largest, sum);
 }
 

@@ -56,9 +56,13 @@ FOVEA_INLINE void store_number(const RowOutput& to, int64_t b, int64_t h, int64_
   if (to.data != nullptr) to.data[b * to.batch + h * to.head + row * to.row] = x;
 }
 
-/// Of weights relative to 2^reference that add up to `sum`.
-FOVEA_INLINE float lse_of(float reference, float sum) {
-  return sum == 0.0f ? -kInfinity : reference * kLn2 + log(broadcast(sum))[0];
+/// Of weights relative to 2^reference that add up to `sum`. The logarithm costs as much as the rest of a short
+/// row, and is left out where nobody wants it.
+FOVEA_INLINE void store_lse(const ForwardCall& call, int64_t b, int64_t h, int64_t row,
+                            float reference, float sum) {
+  if (call.lse.data == nullptr) return;
+  const float lse = sum == 0.0f ? -kInfinity : reference * kLn2 + log(broadcast(sum))[0];
+  store_number(call.lse, b, h, row, lse);
 }
 
 /// The largest score, in base 2 without a score_mod; a NaN among the scores is in the sum for certain.
@@ -398,9 +402,7 @@ class ForwardKernel {
     const float factor = call_.two_passes ? 1.0f : 1.0f / sum;
     store_out(call_, tile_.b, tile_.h, row, scratch_.values + r * scratch_.value_row,
               empty ? 0.0f : factor);
-    if (call_.lse.data != nullptr) {  // the logarithm costs as much as the rest of a short row
-      store_number(call_.lse, tile_.b, tile_.h, row, lse_of(scratch_.reference[r], sum));
-    }
+    store_lse(call_, tile_.b, tile_.h, row, scratch_.reference[r], sum);
     store_largest(call_, tile_.b, tile_.h, row, scratch_.largest[r], sum);
   }
 

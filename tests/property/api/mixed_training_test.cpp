@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <fovea/fovea.h>
+#include "random_cases.h"
 #include "training_call.h"
 #include "usable_isas.h"
 
@@ -21,25 +21,10 @@ namespace {
 const test::Engine kOwn{flex_attention, flex_attention_backward};
 const test::Engine kDense{reference_attention, reference_backward};
 
-uint64_t number_from(const char* variable, uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-uint64_t first_seed() { return number_from("FOVEA_TEST_SEED", 20261126); }
-uint64_t last_seed() { return first_seed() + number_from("FOVEA_TEST_CASES", 60); }
+using test::Draw;
 
-class Draw {
- public:
-  explicit Draw(uint64_t seed) : random_(seed) {}
-  int64_t between(int64_t low, int64_t high) {
-    return low + random_.below(position_++, high - low + 1);
-  }
-  bool chance(int64_t of) { return between(1, of) == 1; }
-
- private:
-  Random random_;
-  uint64_t position_ = 0;
-};
+uint64_t first_seed() { return test::number_from("FOVEA_TEST_SEED", 20261126); }
+uint64_t last_seed() { return first_seed() + test::number_from("FOVEA_TEST_CASES", 60); }
 
 test::TrainingSizes random_sizes(Draw& draw) {
   const auto length = [&] {

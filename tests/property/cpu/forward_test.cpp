@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include <fovea/random.h>
+#include "random_cases.h"
 #include "unit/cpu/attention_harness.h"
 
 /// Random shapes, masks, mods, block sizes and numbers of threads: right, and the same bits for every
@@ -12,23 +11,8 @@
 namespace fovea::cpu::testing {
 namespace {
 
-uint64_t number_from(const char* variable, uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-class Draw {
- public:
-  explicit Draw(uint64_t seed) : random_(seed) {}
-  int64_t between(int64_t low, int64_t high) {
-    return low + random_.below(position_++, high - low + 1);
-  }
-  bool chance(int64_t of) { return between(1, of) == 1; }
-
- private:
-  Random random_;
-  uint64_t position_ = 0;
-};
+using test::Draw;
+using test::number_from;
 
 Program random_mask(Draw& draw) {
   const int64_t a = draw.between(1, 60), b = draw.between(0, 40);

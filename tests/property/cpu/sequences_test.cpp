@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include <fovea/random.h>
+#include "random_cases.h"
 #include "unit/cpu/sequence_cases.h"
 
 /// Random lengths, head counts, masks, pages and numbers of threads: each sequence as if it were alone.
@@ -17,23 +16,7 @@ namespace {
 
 constexpr int kCases = 40;
 
-uint64_t first_seed() {
-  const char* text = std::getenv("FOVEA_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20250309;
-}
-
-class Draw {
- public:
-  explicit Draw(uint64_t seed) : random_(seed) {}
-  int64_t between(int64_t low, int64_t high) {
-    return low + random_.below(position_++, high - low + 1);
-  }
-  bool chance(int64_t of) { return between(1, of) == 1; }
-
- private:
-  Random random_;
-  uint64_t position_ = 0;
-};
+using test::Draw;
 
 const Variant kVariants[] = {
     {.name = "plain"},
@@ -119,7 +102,7 @@ struct Cache {
 };
 
 TEST_P(SequencesProperty, EachSequenceAsIfItWereAlone) {
-  const uint64_t first = first_seed();
+  const uint64_t first = test::number_from("FOVEA_TEST_SEED", 20250309);
   RecordProperty("seed", std::to_string(first));
   for (uint64_t seed = first; seed < first + kCases; ++seed) {
     Draw draw(seed);
