@@ -66,6 +66,14 @@ class Context:
         self.rows.append(row)
         return row
 
+    def add_against(self, bench, case, peer, samples, **fields):
+        """A row of `samples`: "ours" beside a peer, round by round; alone if peer is None."""
+        row = self.add(bench, case, peer, median(samples["ours"]), **fields)
+        if peer is not None:
+            row.peer_ms = median(samples[peer])
+            row.ratio = paired(samples[peer], samples["ours"])
+        return row
+
 
 def milliseconds(function):
     start = time.perf_counter_ns()

@@ -20,10 +20,22 @@ def import_torch(threads):
     return torch
 
 
-def sdpa(torch, query, key, value, causal):
+def sdpa(torch, query, key, value, causal=False, mask=None):
     """A callable that runs it once and returns the output tensor."""
     function = torch.nn.functional.scaled_dot_product_attention
-    return lambda: function(query, key, value, is_causal=causal)
+    return lambda: function(query, key, value, attn_mask=mask, is_causal=causal)
+
+
+def backward_of(torch, forward, inputs, dout):
+    """Runs forward() once; a callable that gives the gradients of `inputs` again and again."""
+    with torch.enable_grad():
+        out = forward()
+
+    def run():
+        with torch.enable_grad():
+            return torch.autograd.grad(out, inputs, dout, retain_graph=True)
+
+    return run
 
 
 def import_jax():

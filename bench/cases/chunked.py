@@ -124,11 +124,8 @@ def record(context, case, samples, found, workspace_mib, error):
         "reference_error": error,
     }
     for peer in [name for name in found if name != "ours"] or [None]:
-        row = context.add(NAME, case, peer, harness.median(times), of_peak=of_peak)
+        row = context.add_against(NAME, case, peer, samples, of_peak=of_peak)
         row.extra = {**extra, "peer_peak_mib": peer and found[peer].peak_mib}
-        if peer is not None:
-            row.peer_ms = harness.median(samples[peer])
-            row.ratio = harness.paired(samples[peer], times)
 
 
 def line(row):

@@ -7,6 +7,7 @@ import fovea_backward
 import fovea_capi
 import harness
 import numpy
+import peers
 import variants
 
 NAME = "cpu-backward"
@@ -125,15 +126,8 @@ def check(context, case, variant, ours, inputs, dout):
 
 
 def sdpa_backward(torch, inputs, dout, causal):
-    with torch.enable_grad():
-        q, k, v = (x.detach().requires_grad_() for x in inputs)
-        out = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
-
-    def run():
-        with torch.enable_grad():
-            torch.autograd.grad(out, (q, k, v), dout, retain_graph=True)
-
-    return run
+    inputs = [x.detach().requires_grad_() for x in inputs]
+    return peers.backward_of(torch, peers.sdpa(torch, *inputs, causal), inputs, dout)
 
 
 def measure(context, case):
@@ -172,10 +166,8 @@ def record(context, case, samples, error, ours, dense):
     if dense:
         extra["over_dense"] = harness.paired(times, samples["dense"], dense.flops(case) / flops)
     peer = "torch-sdpa" if "torch-sdpa" in samples else None
-    row = context.add(NAME, str(case), peer, harness.median(times), of_peak=of_peak, extra=extra)
+    context.add_against(NAME, str(case), peer, samples, of_peak=of_peak, extra=extra)
     if peer:
-        row.peer_ms = harness.median(samples[peer])
-        row.ratio = harness.paired(samples[peer], times)
         extra["goal"] = SDPA_GOALS[case.dtype, case.head_dim]
 
 

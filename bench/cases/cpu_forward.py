@@ -207,11 +207,11 @@ def record(context, case, samples, errors, flops, names):
     if "plain" in samples:
         extra["over_plain"] = harness.paired(times, samples["plain"])
     for peer in names:
-        row = context.add(NAME, str(case), peer, middle, of_peak=of_peak, extra=dict(extra))
+        row = context.add_against(
+            NAME, str(case), peer, samples, of_peak=of_peak, extra=dict(extra)
+        )
         row.extra["goal"] = ratio_goal(case, peer)
         if peer is not None:
-            row.peer_ms = harness.median(samples[peer])
-            row.ratio = harness.paired(samples[peer], times)
             row.extra["error"] = errors[peer]
 
 

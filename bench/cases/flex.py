@@ -7,6 +7,7 @@ import fovea_backward
 import fovea_capi
 import fovea_package
 import harness
+import peers
 import variants
 
 NAME = "flex"
@@ -66,21 +67,6 @@ class Subject:
             bias = bias.masked_fill(~self.mask_mod(b, h, q, kv), float("-inf"))
         return bias.expand(-1, HEADS, self.length, self.length).contiguous()
 
-    def sdpa(self, mask=None, causal=False):
-        function = self.torch.nn.functional.scaled_dot_product_attention
-        return lambda: function(*self.inputs, attn_mask=mask, is_causal=causal)
-
-    def backward_of(self, forward):
-        torch = self.torch
-        with torch.enable_grad():
-            out = forward()
-
-        def run():
-            with torch.enable_grad():
-                torch.autograd.grad(out, self.inputs, self.dout, retain_graph=True)
-
-        return run
-
 
 def core_calls(context, subject):
     """The same forward and backward through the C++ core, of dense attention."""
@@ -101,11 +87,11 @@ def measure(context, fovea, case):
         return
     subject = Subject(context, fovea, case)
     bias = subject.dense_bias()
-    peers = {"torch-sdpa-causal": subject.sdpa(causal=True)}
+    found = {"torch-sdpa-causal": peers.sdpa(context.torch, *subject.inputs, causal=True)}
     if bias is not False:
-        peers["torch-sdpa-mask"] = subject.sdpa(bias)
+        found["torch-sdpa-mask"] = peers.sdpa(context.torch, *subject.inputs, mask=bias)
         error = harness.max_error(
-            subject.ours().detach().numpy(), peers["torch-sdpa-mask"]().detach().numpy()
+            subject.ours().detach().numpy(), found["torch-sdpa-mask"]().detach().numpy()
         )
         if not error <= TOLERANCE:
             context.fail(f"{case.name('forward')}: differs from torch-sdpa-mask by {error:.1e}")
@@ -113,9 +99,12 @@ def measure(context, fovea, case):
     for direction, core_run in zip(("forward", "backward"), core, strict=True):
         if direction not in wanted:
             continue
-        timed = {"ours": subject.ours, **peers}
+        timed = {"ours": subject.ours, **found}
         if direction == "backward":
-            timed = {name: subject.backward_of(run) for name, run in timed.items()}
+            timed = {
+                name: peers.backward_of(context.torch, run, subject.inputs, subject.dout)
+                for name, run in timed.items()
+            }
         if core_run:
             timed["fovea-core"] = core_run
         repeats = context.repeats(5, 3)
@@ -130,9 +119,7 @@ def record(context, name, direction, subject, samples):
     flops = (4.0 if direction == "forward" else 10.0) * BATCH * HEADS * HEAD_DIM * subject.area
     of_peak = harness.paired([1e3 * flops / t for t in times], samples["peak"])
     for peer in [x for x in samples if x not in ("ours", "peak")]:
-        row = context.add(NAME, name, peer, harness.median(times), of_peak=of_peak)
-        row.peer_ms = harness.median(samples[peer])
-        row.ratio = harness.paired(samples[peer], times)
+        row = context.add_against(NAME, name, peer, samples, of_peak=of_peak)
         row.extra = {"tflops": flops / (1e-3 * row.ours_ms) / 1e12}
 
 
@@ -150,9 +137,7 @@ def overhead(context, fovea):
         (name.replace("plain", "alibi"), lambda: fovea.flex_attention(*inputs, mod)),
     ):
         samples = harness.interleave({"ours": run, "fovea-core": core.run}, context.repeats(25, 9))
-        row = context.add(NAME, label, "fovea-core", harness.median(samples["ours"]))
-        row.peer_ms = harness.median(samples["fovea-core"])
-        row.ratio = harness.paired(samples["fovea-core"], samples["ours"])
+        row = context.add_against(NAME, label, "fovea-core", samples)
         row.extra = {"overhead_us": 1e3 * (row.ours_ms - row.peer_ms)}
 
 
@@ -177,11 +162,8 @@ HEADERS = ["case", "ours ms", "TFLOP/s", "of peak", "peer", "peer ms", "ratio", 
 
 
 def run(context):
-    fovea, reason = (None, "torch is not installed")
-    if context.torch is not None:
-        fovea, reason = fovea_package.load()
+    fovea = fovea_package.load(context, NAME)
     if fovea is None:
-        context.note(f"{NAME}: left out: {reason}")
         return
     for name in QUICK if context.quick else NAMES:
         # The images of the 2-D variants have 64 x 64 positions.

@@ -76,11 +76,12 @@ def measure(context, name, length, limit):
 
 
 def record(context, case, samples, info):
-    low, middle, high = harness.quartiles(samples["ours"])
-    row = context.add(
+    low, _, high = harness.quartiles(samples["ours"])
+    context.add_against(
         NAME,
         case,
-        ours_ms=middle,
+        PEER if PEER in samples else None,
+        samples,
         extra={
             "mib": info.memory_bytes / 2**20,
             "ours_quartiles_ms": [low, high],
@@ -90,10 +91,6 @@ def record(context, case, samples, info):
             "leaf_evaluations": info.leaf_evaluations,
         },
     )
-    if PEER in samples:
-        row.peer = PEER
-        row.peer_ms = harness.median(samples[PEER])
-        row.ratio = harness.paired(samples[PEER], samples["ours"])
 
 
 def line(row):

@@ -3,6 +3,7 @@
 
 import fovea_package
 import harness
+import peers
 
 NAME = "sdpa"
 BATCH, HEADS, LENGTH, HEAD_DIM = 32, 32, 1024, 32  # the tutorial's
@@ -53,19 +54,13 @@ def module(context, fovea):
     x = x.requires_grad_()
     parameters = [x, *ours.parameters()]
 
+    dout = torch.ones(batch, length, 16 * 64)
+
     def backward(f):
-        with torch.enable_grad():
-            out = f(x)
-        dout = torch.ones_like(out)
+        run = peers.backward_of(torch, lambda: f(x), parameters, dout)
+        return lambda: run()[0]
 
-        def run():
-            with torch.enable_grad():
-                return torch.autograd.grad(out, parameters, dout, retain_graph=True)[0]
-
-        return run
-
-    with torch.enable_grad():
-        timed = {"ours": backward(ours), "torch-sdpa": backward(theirs)}
+    timed = {"ours": backward(ours), "torch-sdpa": backward(theirs)}
     compare(context, f"module attention backward fp32 {shape}", timed)
 
 
@@ -134,9 +129,7 @@ def compare(context, case, timed, check=True):
                 context.fail(f"{case}: differs from {peer} by {error:.1e}")
     samples = harness.interleave(timed, context.repeats(7, 3))
     for peer in [name for name in timed if name != "ours"]:
-        row = context.add(NAME, case, peer, harness.median(samples["ours"]))
-        row.peer_ms = harness.median(samples[peer])
-        row.ratio = harness.paired(samples[peer], samples["ours"])
+        context.add_against(NAME, case, peer, samples)
 
 
 def line(row):
@@ -150,11 +143,8 @@ def line(row):
 
 
 def run(context):
-    fovea, reason = (None, "torch is not installed")
-    if context.torch is not None:
-        fovea, reason = fovea_package.load()
+    fovea = fovea_package.load(context, NAME)
     if fovea is None:
-        context.note(f"{NAME}: left out: {reason}")
         return
     for part in (functions, module, biases, jagged):
         part(context, fovea)

@@ -2,6 +2,7 @@
 """Hugging Face's T5 encoders with random weights: as they are, compiled, patched, patched and
 compiled; with and without padding, forward and training steps."""
 
+import contextlib
 import dataclasses
 
 import fovea_package
@@ -33,7 +34,7 @@ class Subject:
         """`model` is self.model, compiled or not: it runs as it came."""
 
         def run():
-            if hasattr(self.model, "_fovea_unpatched"):
+            with contextlib.suppress(ValueError):  # it is unpatched already
                 self.t5.unpatch(self.model)
             return self.outputs(model)
 
@@ -112,9 +113,7 @@ def measure(context, t5, shape, padded):
 
 def record(context, case, samples, peaks):
     for peer in [n for n in samples if n != "ours"]:
-        row = context.add(NAME, case, peer, harness.median(samples["ours"]))
-        row.peer_ms = harness.median(samples[peer])
-        row.ratio = harness.paired(samples[peer], samples["ours"])
+        row = context.add_against(NAME, case, peer, samples)
         mib = {n: None if b is None else b / 2**20 for n, b in peaks.items()}
         row.extra = {
             "tokens_per_s": BATCH * LENGTH / (1e-3 * row.ours_ms),
@@ -137,11 +136,7 @@ def line(row):
 
 
 def run(context):
-    fovea, reason = (None, "torch is not installed")
-    if context.torch is not None:
-        fovea, reason = fovea_package.load()
-    if fovea is None:
-        context.note(f"{NAME}: left out: {reason}")
+    if fovea_package.load(context, NAME) is None:
         return
     from fovea.integrations import t5
 
