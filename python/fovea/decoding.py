@@ -2,7 +2,7 @@
 """New tokens against a cache of keys and values, and attention over keys that are held in parts."""
 
 from fovea._library import ops
-from fovea.flex import CAUSAL, run_operator
+from fovea.flex import run_operator
 
 
 def decode(
@@ -40,7 +40,7 @@ def decode(
         scale,
         enable_gqa=True,
         weight_mod=weight_mod,
-        causal=CAUSAL["lower_right"],
+        causal="lower_right",
         sinks=sinks,
         page_table=page_table,
         kv_lens=kv_lens,

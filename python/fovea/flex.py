@@ -191,6 +191,7 @@ def flex_attention(
     -inf. ValueError, NotImplementedError and RuntimeError as torch's function raises them.
     Dong et al., "Flex Attention", 2024.
     """
+    like = None  # what results shall be jagged as
     if nested.is_jagged(query) or nested.is_jagged(key) or nested.is_jagged(value):
         if cu_seqlens_q is not None or cu_seqlens_kv is not None or page_table is not None:
             raise ValueError(
@@ -202,26 +203,6 @@ def flex_attention(
         query, cu_seqlens_q = nested.unwrap(query, "query")
         key, cu_seqlens_kv = nested.unwrap(key, "key")
         value, _ = nested.unwrap(value, "value")
-        whole = flex_attention(
-            query,
-            key,
-            value,
-            score_mod,
-            block_mask,
-            scale,
-            enable_gqa,
-            return_lse,
-            kernel_options,
-            return_aux=return_aux,
-            weight_mod=weight_mod,
-            dropout_p=dropout_p,
-            causal=causal,
-            sinks=sinks,
-            cu_seqlens_q=cu_seqlens_q,
-            cu_seqlens_kv=cu_seqlens_kv,
-            kv_lens=kv_lens,
-        )
-        return _wrap_all(whole, like)
     if return_lse and return_aux is not None:
         raise ValueError(
             "Cannot specify both return_lse and return_aux. return_lse is deprecated, please use "
@@ -246,17 +227,20 @@ def flex_attention(
         scale,
         want_max,
         enable_gqa=enable_gqa,
-        weight_mod=_with_dropout(weight_mod, dropout_p),
-        causal=CAUSAL[causal],
+        weight_mod=weight_mod,
+        dropout_p=dropout_p,
+        causal=causal,
         sinks=sinks,
         cu_seqlens_q=cu_seqlens_q,
         cu_seqlens_kv=cu_seqlens_kv,
         page_table=page_table,
         kv_lens=kv_lens,
     )
+    result = (out, lse) if return_lse else out
     if return_aux is not None:
-        return out, AuxOutput(lse if return_aux.lse else None, max_scores if want_max else None)
-    return (out, lse) if return_lse else out
+        aux = AuxOutput(lse if return_aux.lse else None, max_scores if want_max else None)
+        result = out, aux
+    return result if like is None else _wrap_all(result, like)
 
 
 def explain(
@@ -291,8 +275,9 @@ def explain(
         block_mask,
         scale,
         enable_gqa=enable_gqa,
-        weight_mod=_with_dropout(weight_mod, dropout_p),
-        causal=CAUSAL[causal],
+        weight_mod=weight_mod,
+        dropout_p=dropout_p,
+        causal=causal,
         sinks=sinks,
         cu_seqlens_q=cu_seqlens_q,
         cu_seqlens_kv=cu_seqlens_kv,
@@ -319,6 +304,7 @@ def run_operator(
     weight_mod,
     causal,
     sinks,
+    dropout_p=0.0,
     cu_seqlens_q=None,
     cu_seqlens_kv=None,
     page_table=None,
@@ -335,7 +321,7 @@ def run_operator(
             _check_mask_lengths(query, key, block_mask)
         handle = block_mask.handle(query.device)
     score = trace_mod(score_mod, SCORE, query.device)
-    weight = trace_mod(weight_mod, WEIGHT, query.device)
+    weight = trace_mod(_with_dropout(weight_mod, dropout_p), WEIGHT, query.device)
     return operator(
         query,
         key,
@@ -348,7 +334,7 @@ def run_operator(
         cu_seqlens_kv,
         page_table,
         kv_lens,
-        causal,
+        CAUSAL[causal],
         scale,
         *last,
     )
